@@ -1,0 +1,31 @@
+"""Image → Record: files, sidecars, records and the ledger, kept so that they survive.
+
+Invariant: files are durable before their sidecar, the sidecar before the database row; each can
+be re-made from the one before. `SqlBooks` is in `sql_books`, so that this import stays light.
+"""
+
+from heliograph.storage.keep import keep
+from heliograph.storage.key import blob_key, sidecar_key
+from heliograph.storage.local_blobs import LocalBlobs
+from heliograph.storage.memory_books import MemoryBooks
+from heliograph.storage.object_blobs import ObjectBlobs
+from heliograph.storage.opening import Storage, blobs_at, open_storage
+from heliograph.storage.rebuild import Damage, RebuildReport, rebuild
+from heliograph.storage.sidecar import record_from_json, record_to_json
+
+__all__ = [
+    "Damage",
+    "LocalBlobs",
+    "MemoryBooks",
+    "ObjectBlobs",
+    "RebuildReport",
+    "Storage",
+    "blob_key",
+    "blobs_at",
+    "keep",
+    "open_storage",
+    "rebuild",
+    "record_from_json",
+    "record_to_json",
+    "sidecar_key",
+]

@@ -1,0 +1,155 @@
+"""Blobs in a folder of this machine.
+
+Invariant: a visible key has its whole content and survives power loss. A file is written aside,
+flushed, then linked to its name in one step that refuses an existing name, and the folders are
+flushed before `put` returns. Kept files are read-only: an editor cannot save over an original.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from heliograph.errors import RecordNotFound
+from heliograph.storage.key import check_key
+from heliograph.storage.refused import os_refused
+
+FORGOTTEN = 24 * 3600  # seconds after which a file written aside has no living writer
+
+
+class LocalBlobs:
+    """The `Blobs` port over one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._aside = self._root / ".incoming"
+
+    async def put(self, file: Path, key: str) -> None:
+        # a copy, not a hard link: whoever owns `file` may write into it later
+        await asyncio.to_thread(self._store, key, lambda aside: shutil.copyfile(file, aside))
+
+    async def put_bytes(self, data: bytes, key: str) -> None:
+        await asyncio.to_thread(self._store, key, lambda aside: aside.write_bytes(data))
+
+    async def read(self, key: str) -> bytes:
+        return await asyncio.to_thread(self._read, key)
+
+    async def local(self, key: str, scratch: Path) -> Path:  # noqa: ARG002  the port's shape
+        return await asyncio.to_thread(self._find, key)
+
+    async def keys(self, prefix: str) -> Sequence[str]:
+        return await asyncio.to_thread(self._keys, prefix)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left aside; it was never visible under a key."""
+        oldest = time.time() - FORGOTTEN
+        try:
+            for path in self._aside.glob("*"):
+                if path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return  # another process sweeps as well
+        except OSError as error:
+            raise os_refused("Old temporary files cannot be removed.", error) from error
+
+    def _store(self, key: str, write: Callable[[Path], object]) -> None:
+        target = self._root / check_key(key)
+        try:
+            for folder in (self._aside, target.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not target.exists():
+                self._write(target, write)
+            # also for a key that exists: its writer may have been killed before this line
+            self._flush_folders(target.parent)
+        except OSError as error:
+            raise os_refused("The file could not be stored.", error) from error
+
+    def _write(self, target: Path, write: Callable[[Path], object]) -> None:
+        handle, name = tempfile.mkstemp(dir=self._aside)
+        aside = Path(name)
+        try:
+            write(aside)
+            aside.chmod(0o400)
+            os.fsync(handle)
+            _link(aside, target)
+        finally:
+            os.close(handle)
+            aside.unlink(missing_ok=True)
+
+    def _flush_folders(self, folder: Path) -> None:
+        while folder != self._root.parent:
+            flush_folder(folder)
+            folder = folder.parent
+
+    def _find(self, key: str) -> Path:
+        path = self._root / check_key(key)
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise os_refused("A stored file could not be found.", error) from error
+        raise not_found(key)
+
+    def _read(self, key: str) -> bytes:
+        path = self._root / check_key(key)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise not_found(key) from error
+        except OSError as error:
+            raise os_refused("A stored file could not be read.", error) from error
+
+    def _keys(self, prefix: str) -> Sequence[str]:
+        folder = prefix.rpartition("/")[0]
+        base = self._root / check_key(folder) if folder else self._root
+        if not base.is_dir():
+            return []
+        found: list[str] = []
+        try:
+            for path, folders, names in os.walk(base, onerror=_raise):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                found += (Path(path, name).relative_to(self._root).as_posix() for name in names)
+        except OSError as error:
+            raise os_refused("The stored files could not be listed.", error) from error
+        return sorted(key for key in found if key.startswith(prefix))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in `folder` survive power loss."""
+    if os.name == "nt":
+        return  # Windows has no such call; NTFS journals names by itself
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def not_found(key: str) -> RecordNotFound:
+    """The error for a key under which nothing is stored."""
+    return RecordNotFound(
+        "Nothing is stored under this key.",
+        why=f"There is no {key}.",
+        remedy="Check the data folder; `rebuild` lists everything that is missing.",
+        facts={"key": key},
+    )
+
+
+def _link(aside: Path, target: Path) -> None:
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        return  # another writer was first; the same key means the same content
+    except OSError:
+        # a file system without hard links (exFAT, some network mounts): rename is as whole, and
+        # could at worst replace the same content by itself
+        if target.exists():
+            return
+        aside.rename(target)

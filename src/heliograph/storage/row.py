@@ -1,0 +1,54 @@
+"""Records and ledger lines as table rows, and back.
+
+Invariant: a row holds what the document of `document.py` holds, nothing more precise or less.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from heliograph.storage.document import from_document, to_document
+from heliograph.storage.entry import queries
+from heliograph.types import LedgerLine, Record
+
+Row = Mapping[Any, Any]  # by column name
+
+
+def record_row(record: Record) -> dict[str, Any]:
+    """The row of `records`."""
+    row: dict[str, Any] = to_document(record)
+    del row["images"]
+    return row | {"created": record.created}
+
+
+def image_rows(record: Record) -> list[dict[str, Any]]:
+    """The rows of `record_images`, in the record's order."""
+    rows = []
+    for ordinal, image in enumerate(record.images):
+        row: dict[str, Any] = to_document(image)
+        pixels = row.pop("pixels")
+        rows.append(row | pixels | {"record_id": record.id, "ordinal": ordinal})
+    return rows
+
+
+def record_from_rows(row: Row, images: Iterable[Row]) -> Record:
+    """The record of one row of `records` and its rows of `record_images`, in order."""
+    kept = []
+    for image in images:
+        fields = {k: v for k, v in image.items() if k not in {"record_id", "ordinal"}}
+        pixels = {"width": fields.pop("width"), "height": fields.pop("height")}
+        kept.append(fields | {"pixels": pixels})
+    created = row["created"].isoformat()
+    return from_document(Record, {**row, "created": created, "images": kept})
+
+
+def line_row(line: LedgerLine) -> dict[str, Any]:
+    """The row of `ledger`."""
+    row: dict[str, Any] = to_document(line)
+    day = line.at.date().isoformat()
+    return row | {"at": line.at, "day": day, "queries": queries(line)}
+
+
+def line_from_row(row: Row) -> LedgerLine:
+    """The ledger line of one row."""
+    fields = {k: v for k, v in row.items() if k not in {"day", "queries"}}
+    return from_document(LedgerLine, fields | {"at": row["at"].isoformat()})

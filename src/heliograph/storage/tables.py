@@ -1,0 +1,132 @@
+"""The tables as the code reads and writes them.
+
+What the database itself enforces (keys, ranges, indices, append-only triggers) stands in
+`migrations/`; a test compares both. Invariant: any text that Python can hold, and any time with
+a zone, comes back as it went in, from SQLite and from Postgres alike.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    MetaData,
+    Named,
+    Table,
+    Text,
+    TypedColumns,
+)
+from sqlalchemy.types import TypeDecorator
+
+# Postgres takes no NUL and neither engine lone surrogates, but an upstream may send both
+UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+
+
+class AnyText(TypeDecorator[str]):
+    """Text, with the few characters that databases refuse written as U+001A and four digits."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return UNSTORABLE.sub(lambda match: f"\x1a{ord(match[0]):04x}", value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with its zone, kept in UTC; SQLite has no zones, so it is kept there without."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class RecordColumns(TypedColumns):
+    """One paid call: the fields of `types.Record` but its images, name for name."""
+
+    id: Named[str] = Column(AnyText, primary_key=True)
+    created: Named[datetime] = Column(UtcTime)
+    outcome: Named[str] = Column(Text)
+    prompt: Named[str] = Column(AnyText)
+    model: Named[str] = Column(AnyText)
+    size: Named[str | None] = Column(AnyText)
+    aspect: Named[str | None] = Column(AnyText)
+    tier: Named[str] = Column(AnyText)
+    verdict: Named[str | None] = Column(Text)
+    cost: Named[int] = Column(BigInteger)
+    estimate: Named[Any] = Column(JSON, nullable=False)
+    simulated: Named[bool]
+    upstream: Named[str] = Column(AnyText)
+    request: Named[Any] = Column(JSON, nullable=False)
+    usage: Named[Any] = Column(JSON, nullable=False)
+    grounding: Named[Any] = Column(JSON, nullable=False)
+    timing: Named[Any] = Column(JSON, nullable=False)
+    texts: Named[Any] = Column(JSON, nullable=False)
+    warnings: Named[Any] = Column(JSON, nullable=False)
+    finish_reason: Named[str | None] = Column(AnyText)
+    model_version: Named[str | None] = Column(AnyText)
+    response_id: Named[str | None] = Column(AnyText)
+    attempts: Named[int] = Column(BigInteger)
+    parents: Named[Any] = Column(JSON, nullable=False)
+
+
+class ImageColumns(TypedColumns):
+    """One kept image: the fields of `types.KeptImage`, its pixels as two numbers."""
+
+    record_id: Named[str] = Column(AnyText, primary_key=True)
+    ordinal: Named[int] = Column(primary_key=True)
+    sha256: Named[str] = Column(AnyText)
+    key: Named[str] = Column(AnyText)
+    role: Named[str] = Column(Text)
+    format: Named[str] = Column(AnyText)
+    media_type: Named[str] = Column(AnyText)
+    width: Named[int] = Column(BigInteger)
+    height: Named[int] = Column(BigInteger)
+    size: Named[int] = Column(BigInteger)
+    verdict: Named[str] = Column(Text)
+    signature_key: Named[str | None] = Column(AnyText)
+
+
+class LedgerColumns(TypedColumns):
+    """One ledger line, and two values derived from it, so that reports are plain SQL."""
+
+    entry_id: Named[str] = Column(AnyText, primary_key=True)
+    record_id: Named[str] = Column(AnyText)
+    kind: Named[str] = Column(AnyText)
+    micro: Named[int] = Column(BigInteger)
+    at: Named[datetime] = Column(UtcTime)
+    model: Named[str] = Column(AnyText)
+    size: Named[str | None] = Column(AnyText)
+    price_version: Named[str] = Column(AnyText)
+    simulated: Named[bool]
+    detail: Named[Any] = Column(JSON, nullable=False)
+    day: Named[str] = Column(Text)  # of `at` in UTC: 2026-11-30
+    queries: Named[int] = Column(BigInteger)  # of `detail`
+
+
+metadata = MetaData()
+records = Table("records", metadata, RecordColumns)
+record_images = Table("record_images", metadata, ImageColumns)
+ledger = Table("ledger", metadata, LedgerColumns)
