@@ -1,0 +1,1 @@
+"""Plan → Reply: one file per upstream; `calling.py` alone retries and sleeps."""
