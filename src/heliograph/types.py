@@ -4,7 +4,7 @@ All frozen and keyword-only. Each step of the pipeline takes one and returns the
 reaches back. Units: pixels, bytes, seconds, micro-dollars (1e-6 $).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from heliograph.errors import Refused
 from heliograph.money import Cost, Rates
 from heliograph.placing import place
 
@@ -267,6 +268,7 @@ class Reply:
     safety_ratings: tuple[Mapping[str, Any], ...] = ()
     timing: Timing = field(default_factory=Timing)
     attempts: int = 1
+    refusal: Refused | None = None  # why there is no image, and whether that was charged
 
 
 # ---------------------------------------------------------------- Image
@@ -415,7 +417,7 @@ class Result:
     path: Path  # the original in the library
     exports: tuple[Export, ...]
     cost_detail: Cost | None = None
-    preview_png: bytes | None = field(default=None, repr=False)
+    preview: Callable[[], bytes | None] | None = field(default=None, repr=False)
 
     @property
     def pixels(self) -> Pixels:
@@ -454,4 +456,4 @@ class Result:
 
     def _repr_png_(self) -> bytes | None:
         """Notebooks show the preview by themselves."""
-        return self.preview_png
+        return self.preview() if self.preview else None

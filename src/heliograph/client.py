@@ -1,0 +1,380 @@
+"""The asynchronous face, and the one place that builds and closes every part.
+
+Invariant: building is late and happens once; planning and estimates need no key, no network and
+no database.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, Unpack
+
+from heliograph import pipeline
+from heliograph.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    Problem,
+    RecordNotFound,
+    StorageError,
+)
+from heliograph.imaging import DirectImager, VipsImager
+from heliograph.money import parse_dollars
+from heliograph.observe import fan_out, log_event
+from heliograph.ports import Blobs, Books, CostRow, Imager, Observer, Provider
+from heliograph.providers.calling import Caller
+from heliograph.providers.emulated import Emulator, start_emulator
+from heliograph.providers.gemini import HOST, Gemini
+from heliograph.providers.http import Channel, Deadlines
+from heliograph.settings import Settings, find_key, load_settings
+from heliograph.storage import RebuildReport, open_storage, rebuild
+from heliograph.types import (
+    Export,
+    ExportSpec,
+    Finish,
+    LedgerLine,
+    Plan,
+    Record,
+    Request,
+    Result,
+)
+
+EMULATOR_KEY = "emulator-needs-no-real-key"
+
+
+class Options(TypedDict, total=False):
+    """What `generate` and `plan` take besides the prompt; the fields of `Request`."""
+
+    model: str
+    size: str
+    aspect: str
+    pixels: str
+    use: str
+    references: Sequence[str | Path | bytes]
+    system: str
+    temperature: float
+    top_p: float
+    seed: int
+    safety: dict[str, str]
+    thinking: str
+    include_thoughts: bool
+    tier: str
+    ground: str
+    stream: bool
+    strict: bool
+    max_cost: str  # dollars: "0.30"
+    finish: Finish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Which upstream is used, and with whose key."""
+
+    simulated: bool
+    base_url: str
+    key_origin: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Parts:
+    """Everything a paid call needs; satisfies `pipeline.Tools`."""
+
+    provider: Provider
+    imager: Imager
+    blobs: Blobs
+    books: Books
+    home: Path
+    access: Access
+    emulator: Emulator | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Store:
+    """The library on disk, without any upstream."""
+
+    imager: Imager
+    blobs: Blobs
+    books: Books
+    home: Path
+
+
+class AsyncHeliograph:
+    """Makes, keeps and finds images.
+
+    Args:
+        api_key: overrides every configured key.
+        simulate: True uses the local emulator; None follows the settings.
+        base_url: another upstream that speaks the Gemini API, without the API version.
+        home: folder of the library; None follows the settings.
+        observer: called with every `Event` on the way of a call.
+        emulator_options: command line options for an emulator that is started here.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        MissingKey: on the first paid call, when no key is found and nothing is simulated.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        simulate: bool | None = None,
+        base_url: str | None = None,
+        home: str | Path | None = None,
+        observer: Observer | None = None,
+        emulator_options: Sequence[str] = (),
+    ) -> None:
+        self.settings: Settings = load_settings(
+            simulate=simulate, base_url=base_url, home=Path(home) if home else None
+        )
+        self._api_key = api_key
+        self._observer = fan_out(log_event, *([observer] if observer else []))
+        self._emulator_options = tuple(emulator_options)
+        self._store: _Store | None = None
+        self._parts: _Parts | None = None
+        self._building = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close connections, workers, the database and an emulator started here."""
+        parts, store = self._parts, self._store
+        self._parts = self._store = None
+        if parts is not None:
+            await parts.provider.close()
+            if parts.emulator is not None:
+                await parts.emulator.close()
+        if store is not None:
+            await store.imager.close()
+            await store.books.close()
+
+    # ------------------------------------------------------------ making
+
+    def request(self, prompt: str, **options: Unpack[Options]) -> Request:
+        """The `Request` that `generate` would run."""
+        fields: dict[str, object] = dict(options)
+        references = options.get("references", ())
+        limit = options.get("max_cost")
+        fields["references"] = tuple(Path(r) if isinstance(r, str) else r for r in references)
+        fields["max_cost"] = parse_dollars(limit) if limit is not None else None
+        return replace(Request(prompt=prompt), **fields)  # type: ignore[arg-type]
+
+    async def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
+        """Check and price a request; free, sends nothing.
+
+        Raises:
+            InvalidRequest: lists every problem with its nearest valid values.
+        """
+        return await self.plan_request(self.request(prompt, **options))
+
+    async def plan_request(self, request: Request) -> Plan:
+        """Like `plan`, for a `Request` made elsewhere."""
+        return await pipeline.prepare(request, self.settings.model)
+
+    async def generate(self, prompt: str, **options: Unpack[Options]) -> Result:
+        """Make one image, checked, kept and settled.
+
+        Raises:
+            InvalidRequest, CostLimitExceeded: nothing was sent.
+            UpstreamError, CredentialRejected: no usable answer; says whether it was charged.
+            Refused: a whole answer without an image.
+            SizeMismatch: with `strict`, other pixels than asked; the image is kept.
+        """
+        return await self.run(self.request(prompt, **options))
+
+    async def run(self, request: Request) -> Result:
+        """Like `generate`, for a `Request` made elsewhere."""
+        # a request that cannot be sent must not start an emulator or ask for a key
+        await self.plan_request(request)
+        parts = await self._open()
+        result = await pipeline.make(request, parts, self._observer, self.settings.model)
+        return replace(result, preview=lambda: _preview(result.path))
+
+    async def access(self) -> Access:
+        """Which upstream paid calls go to; starts the emulator when that is it."""
+        return (await self._open()).access
+
+    # ------------------------------------------------------------ the library
+
+    async def images(self, *, limit: int = 20, search: str | None = None) -> Sequence[Record]:
+        """Records of past calls, newest first."""
+        return await (await self._open_store()).books.recent(limit=limit, search=search)
+
+    async def image(self, record_id: str) -> Record:
+        """One record by its id or an unambiguous beginning of it.
+
+        Raises:
+            RecordNotFound: none or several match.
+        """
+        return await (await self._open_store()).books.find(record_id)
+
+    async def original(self, record: Record) -> Path:
+        """A local file with the untouched original of a record.
+
+        Raises:
+            RecordNotFound: the record has no image.
+        """
+        kept = record.result
+        if kept is None:
+            raise RecordNotFound(
+                f"{record.id[:8]} has no image.",
+                why=f"The call ended as {record.outcome.value}.",
+                remedy="Choose another record: `heliograph images list`.",
+            )
+        store = await self._open_store()
+        return await store.blobs.local(kept.key, store.home / "exports" / record.id)
+
+    async def export(self, record_id: str, **options: Unpack[Options]) -> tuple[Export, ...]:
+        """Make finished files of a kept image again, at no cost.
+
+        Takes `pixels`, `use` and `finish` of the options.
+        """
+        record = await self.image(record_id)
+        original = await self.original(record)
+        # planned as if it were to be made, because that is where finishing is checked
+        plan = await self.plan("export", **options)
+        _refuse_enlarging(record, plan.exports)
+        store = await self._open_store()
+        return await pipeline.export(record.id, original, plan.exports, store.imager, store.home)
+
+    async def costs(
+        self, by: str = "day", *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[CostRow]:
+        """Settled cost grouped by "day", "month", "model", "size" or "tier"."""
+        return await (await self._open_store()).books.costs(by, since=since, until=until)
+
+    async def lines(self, record_id: str) -> Sequence[LedgerLine]:
+        """The ledger lines of one record."""
+        return await (await self._open_store()).books.lines(record_id)
+
+    async def rebuild(self) -> RebuildReport:
+        """Re-create database rows that are missing from the sidecars beside the originals."""
+        store = await self._open_store()
+        return await rebuild(store.blobs, store.books)
+
+    # ------------------------------------------------------------ building
+
+    async def _open_store(self) -> _Store:
+        async with self._building:
+            return await self._store_unlocked()
+
+    async def _store_unlocked(self) -> _Store:
+        if self._store is None:
+            home = self.settings.home
+            storage = await asyncio.to_thread(
+                open_storage,
+                home,
+                database_url=self.settings.database_url,
+                blobs_url=self.settings.blobs_url,
+            )
+            self._store = _Store(
+                imager=VipsImager(workers=self.settings.workers),
+                blobs=storage.blobs,
+                books=storage.books,
+                home=home,
+            )
+        return self._store
+
+    async def _open(self) -> _Parts:
+        async with self._building:
+            if self._parts is None:
+                store = await self._store_unlocked()
+                self._parts = await self._connect(store)
+            return self._parts
+
+    async def _connect(self, store: _Store) -> _Parts:
+        settings = self.settings
+        emulator: Emulator | None = None
+        if settings.simulate and not settings.base_url:
+            ledger = store.home / "emulator" / "ledger.jsonl"
+            emulator = await start_emulator(ledger, *self._emulator_options)
+        base_url = emulator.url if emulator else settings.base_url or HOST
+        deadlines = Deadlines(
+            connect=settings.connect_timeout,
+            first_byte=settings.answer_timeout,
+            call=settings.call_timeout,
+            patience=settings.patience,
+        )
+        channel, access = await self._reach(base_url, deadlines, started=emulator is not None)
+        provider = Gemini(Caller(channel, deadlines), simulated=access.simulated)
+        return _Parts(
+            provider=provider,
+            imager=store.imager,
+            blobs=store.blobs,
+            books=store.books,
+            home=store.home,
+            access=access,
+            emulator=emulator,
+        )
+
+    async def _reach(
+        self, base_url: str, deadlines: Deadlines, *, started: bool
+    ) -> tuple[Channel, Access]:
+        """A channel to the upstream, with a key only where one belongs."""
+
+        def channel(key: str) -> Channel:
+            return Channel(base_url, self.settings.api_version, key, deadlines)
+
+        if started or (_is_loopback(base_url) and await _is_emulator(channel(EMULATOR_KEY))):
+            access = Access(simulated=True, base_url=base_url, key_origin="none (simulated)")
+            return channel(self._api_key or EMULATOR_KEY), access
+        if base_url.startswith("http://") and not _is_loopback(base_url):
+            raise ConfigurationError(
+                f"{base_url} is not encrypted; the API key would be readable on the way.",
+                remedy="Use https, or http on this machine only.",
+            )
+        key = await asyncio.to_thread(find_key, self.settings, given=self._api_key)
+        access = Access(simulated=False, base_url=base_url, key_origin=key.origin, note=key.note)
+        return channel(key.secret), access
+
+
+async def _is_emulator(channel: Channel) -> bool:
+    try:
+        return await channel.answers("/_emulator/healthz")
+    finally:
+        await channel.close()
+
+
+def _is_loopback(url: str) -> bool:
+    host = url.partition("://")[2].partition("/")[0]
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    return name in ("localhost", "[::1]") or name.startswith("127.")
+
+
+def _refuse_enlarging(record: Record, specs: Sequence[ExportSpec]) -> None:
+    """An export never invents pixels that the original does not have."""
+    kept = record.result
+    for spec in specs:
+        wanted = spec.pixels
+        if (
+            kept
+            and wanted
+            and (wanted.width > kept.pixels.width or wanted.height > kept.pixels.height)
+        ):
+            problem = Problem(
+                field="pixels",
+                value=str(wanted),
+                message=f"the original has {kept.pixels}, and exports never enlarge",
+                nearest=(str(kept.pixels),),
+            )
+            raise InvalidRequest([problem])
+
+
+def _preview(original: Path) -> bytes | None:
+    """A PNG of at most 1024 px for notebooks, made in this process."""
+    try:
+        return DirectImager().preview_png(original)
+    except StorageError:
+        return None

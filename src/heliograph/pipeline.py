@@ -1,0 +1,361 @@
+"""From a request to a kept, checked, settled image: the steps in order. Read this first.
+
+    check references → plan and price → refuse what is too dear → send → look at what came →
+    settle → keep image, record and ledger line in one step → answer, or say why not → export
+
+Invariant: from the moment a request has left, every way out of `make` leaves a record behind that
+says what happened and what it cost or may have cost.
+"""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from heliograph.errors import Charged, CorruptImage, HeliographError, SizeMismatch, StorageError
+from heliograph.imaging import NotAnImage, check_references, ending, judge, read_header
+from heliograph.ledger import (
+    Settlement,
+    month_start,
+    refuse_above_limit,
+    settle,
+    settle_line,
+)
+from heliograph.money import dollars
+from heliograph.planning import plan as make_plan
+from heliograph.ports import Blobs, Books, Event, Imager, Observer, Provider
+from heliograph.provenance import Call, files_of, record_of
+from heliograph.storage import keep
+from heliograph.types import (
+    Export,
+    ExportSpec,
+    Header,
+    Image,
+    Outcome,
+    Plan,
+    Record,
+    Reply,
+    ReplyImage,
+    Request,
+    Result,
+    Role,
+    Verdict,
+)
+
+
+class Tools(Protocol):
+    """The ways out that a call needs; the client builds them."""
+
+    @property
+    def provider(self) -> Provider: ...
+    @property
+    def imager(self) -> Imager: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def books(self) -> Books: ...
+    @property
+    def home(self) -> Path: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """An image of an answer whose bytes are no intact image."""
+
+    part: ReplyImage
+    defect: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the images of an answer turned out to be."""
+
+    images: tuple[Image, ...]
+    broken: tuple[Broken, ...]
+
+    @property
+    def result(self) -> Image | None:
+        return next((i for i in self.images if i.role is Role.RESULT), None)
+
+
+async def make(request: Request, tools: Tools, observer: Observer, model: str | None) -> Result:
+    """Make one image.
+
+    Raises:
+        HeliographError: see the tree in errors.py; `record_id` names what was kept.
+    """
+    plan = await prepare(request, model)
+    refuse_above_limit(plan)
+    call = Call(
+        id=secrets.token_hex(16),
+        upstream=tools.provider.upstream,
+        simulated=tools.provider.simulated,
+    )
+    say = _teller(observer, call.id)
+    say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
+    reply = await send(plan, call, tools, observer)
+    looked = await look(reply, plan, tools.imager)
+    record = await keep_answer(call, plan, reply, looked, tools)
+    say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
+    raise_unless_answered(record, plan, reply, looked)
+    original = await tools.blobs.local(_result_key(record), tools.home / "exports" / record.id)
+    exports = await export(record.id, original, plan.exports, tools.imager, tools.home)
+    say("exported", files=len(exports))
+    return Result(record=record, plan=plan, path=original, exports=exports)
+
+
+async def prepare(request: Request, model: str | None) -> Plan:
+    """Check the references and plan; free, and nothing leaves the machine."""
+    references = await asyncio.to_thread(check_references, request.references)
+    return make_plan(request, references, default_model=model)
+
+
+async def send(plan: Plan, call: Call, tools: Tools, observer: Observer) -> Reply:
+    """Make the paid call; if it may have cost something without an answer, write that down."""
+    left = False
+
+    def watch(event: Event) -> None:
+        nonlocal left
+        left = left or event.name == "sent"
+        observer(event)
+
+    spool = _spool(call, tools)
+    spool.mkdir(parents=True, mode=0o700)
+    try:
+        return await tools.provider.generate(plan, spool, watch)
+    except HeliographError as error:
+        if error.charged is not Charged.NO:
+            await _note_unknown(call, plan, tools, error.what)
+            error.record_id = call.id
+            error.facts["may_have_cost_micro"] = plan.estimate.high
+        shutil.rmtree(spool, ignore_errors=True)
+        raise
+    except asyncio.CancelledError:
+        if left:
+            await asyncio.shield(_note_unknown(call, plan, tools, "Given up while waiting."))
+        shutil.rmtree(spool, ignore_errors=True)
+        raise
+
+
+async def look(reply: Reply, plan: Plan, imager: Imager) -> Looked:
+    """Check every image: type and size from its header, wholeness by decoding it."""
+    finals = [part for part in reply.images if not part.thought]
+    images: list[Image] = []
+    broken: list[Broken] = []
+    for part in reply.images:
+        role = Role.DRAFT if part.thought else Role.EXTRA
+        if finals and part is finals[-1]:
+            role = Role.RESULT
+        checked = await _look_at(part, role, plan, imager)
+        if isinstance(checked, Image):
+            images.append(checked)
+        else:
+            broken.append(checked)
+    return Looked(images=tuple(images), broken=tuple(broken))
+
+
+async def keep_answer(call: Call, plan: Plan, reply: Reply, looked: Looked, tools: Tools) -> Record:
+    """Settle the cost and keep images, record and ledger line in one step."""
+    settlement = await _settle(call, plan, reply, looked, tools.books)
+    outcome = Outcome.KEPT if looked.result else Outcome.QUARANTINED
+    if reply.refusal is not None:
+        outcome = Outcome.REFUSED
+    record = record_of(
+        call,
+        plan,
+        reply,
+        looked.images,
+        outcome=outcome,
+        cost=settlement.micro if settlement else 0,
+        warnings=_warnings(reply, looked, settlement),
+    )
+    _quarantine(call, [b.part.path for b in looked.broken], tools.home)
+    size = looked.result.returned_size if looked.result else plan.size
+    lines = (
+        [settle_line(call.id, plan, settlement, size, simulated=call.simulated)]
+        if settlement
+        else []
+    )
+    try:
+        await keep(
+            record, lines, blobs=tools.blobs, books=tools.books, files=files_of(looked.images)
+        )
+    except StorageError as error:
+        error.charged = Charged.YES if record.cost else Charged.NO
+        error.facts["spool"] = str(_spool(call, tools))
+        error.remedy = f"{error.remedy or ''} The paid bytes wait in {_spool(call, tools)}.".strip()
+        raise
+    # only now, and only here: everything paid for lies safe elsewhere
+    shutil.rmtree(_spool(call, tools), ignore_errors=True)
+    return record
+
+
+def raise_unless_answered(record: Record, plan: Plan, reply: Reply, looked: Looked) -> None:
+    """Turn an answer that is no answer into its error; everything is kept already."""
+    if reply.refusal is not None:
+        reply.refusal.record_id = record.id
+        reply.refusal.facts["cost_micro"] = record.cost
+        raise reply.refusal
+    if looked.result is None:
+        defect = looked.broken[-1].defect if looked.broken else "there was none"
+        raise CorruptImage(
+            "The image arrived damaged.",
+            why=f"Its bytes are no intact image: {defect}.",
+            remedy=f"It is charged ({dollars(record.cost)}) and kept in quarantine; ask again.",
+            charged=Charged.YES,
+            record_id=record.id,
+            facts={"cost_micro": record.cost},
+        )
+    wrong = looked.result.verdict in (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
+    if plan.request.strict and wrong:
+        raise SizeMismatch(
+            f"Asked for {plan.expected or plan.size}, got {looked.result.header.pixels}.",
+            why=" ".join(looked.result.warnings) or None,
+            remedy=f"The image is kept as {record.id[:8]} and charged at "
+            f"{dollars(record.cost)}; leave out strict to accept such answers.",
+            charged=Charged.YES,
+            record_id=record.id,
+            facts={
+                "verdict": looked.result.verdict.value,
+                "pixels": str(looked.result.header.pixels),
+                "expected": str(plan.expected) if plan.expected else None,
+                "cost_micro": record.cost,
+            },
+        )
+
+
+async def export(
+    record_id: str, original: Path, specs: Sequence[ExportSpec], imager: Imager, home: Path
+) -> tuple[Export, ...]:
+    """Make the finished files; the original stays untouched and safe whatever happens here."""
+    folder = home / "exports" / record_id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return tuple([await imager.finish(original, spec, folder) for spec in specs])
+    except HeliographError as error:
+        error.record_id = record_id
+        error.facts["original"] = str(original)
+        raise
+
+
+async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> Image | Broken:
+    if part.defect is not None:
+        return Broken(part=part, defect=part.defect)
+    try:
+        header = await asyncio.to_thread(read_header, part.path)
+    except NotAnImage as error:
+        return Broken(part=part, defect=str(error))
+    end = await asyncio.to_thread(ending, part.path)
+    if not end.complete:
+        return Broken(part=part, defect=end.defect or "it ends too early")
+    warnings: list[str] = []
+    if end.trailing:
+        warnings.append(f"{end.trailing} bytes stand after the end of the image.")
+    if role is Role.DRAFT:
+        # drafts are kept for the curious; nobody pays for them or relies on them
+        return _image(part, header, role, Verdict.UNASKED, warnings)
+    found = await imager.inspect(part.path)
+    if not found.intact:
+        return Broken(part=part, defect=found.defect or "it does not decode")
+    judgement = judge(header.pixels, plan)
+    image = _image(part, header, role, judgement.verdict, [*judgement.warnings, *warnings])
+    return replace(image, returned_size=judgement.returned_size)
+
+
+def _image(
+    part: ReplyImage, header: Header, role: Role, verdict: Verdict, warnings: Sequence[str]
+) -> Image:
+    return Image(
+        path=part.path,
+        sha256=part.sha256,
+        size=part.size,
+        header=header,
+        role=role,
+        verdict=verdict,
+        warnings=tuple(warnings),
+        signature=part.signature,
+    )
+
+
+async def _settle(
+    call: Call, plan: Plan, reply: Reply, looked: Looked, books: Books
+) -> Settlement | None:
+    """None when the upstream says that this answer is not charged."""
+    if reply.refusal is not None and reply.refusal.charged is Charged.NO:
+        return None
+    paid = [i for i in looked.images if i.role is not Role.DRAFT]
+    lost = [b for b in looked.broken if not b.part.thought]
+    before = 0
+    if reply.grounding:
+        before = await books.queries_since(month_start(datetime.now(UTC)), simulated=call.simulated)
+    return settle(
+        plan,
+        reply.usage,
+        [*(i.returned_size for i in paid), *(plan.size for _ in lost)],
+        grounding=reply.grounding,
+        queries_before=before,
+    )
+
+
+def _warnings(reply: Reply, looked: Looked, settlement: Settlement | None) -> list[str]:
+    warnings = list(looked.result.warnings) if looked.result else []
+    extras = sum(1 for i in looked.images if i.role is Role.EXTRA)
+    if extras:
+        warnings.append(
+            f"The answer held {extras + 1} finished images; each is billed, the last is the "
+            "result, the others are kept as extras."
+        )
+    for broken in looked.broken:
+        kind = "draft" if broken.part.thought else "image"
+        warnings.append(f"A damaged {kind} lies in quarantine: {broken.defect}.")
+    if settlement and settlement.anomaly:
+        warnings.append(
+            f"The reported usage cannot be right ({settlement.anomaly}); settled by the price "
+            "table instead."
+        )
+    if reply.attempts > 1:
+        warnings.append(f"It took {reply.attempts} attempts; the failed ones are not charged.")
+    return warnings
+
+
+async def _note_unknown(call: Call, plan: Plan, tools: Tools, what: str) -> None:
+    arrived = [p for p in _spool(call, tools).rglob("*") if p.is_file()]
+    _quarantine(call, arrived, tools.home)
+    warning = f"{what} It may have cost up to {dollars(plan.estimate.high)}."
+    record = record_of(call, plan, None, (), outcome=Outcome.UNKNOWN, cost=0, warnings=[warning])
+    await keep(record, [], blobs=tools.blobs, books=tools.books, files={})
+
+
+def _quarantine(call: Call, files: Sequence[Path], home: Path) -> None:
+    """Put paid bytes aside that cannot be delivered; code never deletes them."""
+    folder = home / "quarantine" / call.id
+    for file in files:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        rest = file.with_name(file.name + ".rest")
+        for path in (file, rest):
+            if path.exists():
+                path.replace(folder / f"{path.parent.name}-{path.name}")
+
+
+def _spool(call: Call, tools: Tools) -> Path:
+    return tools.home / "spool" / call.id
+
+
+def _result_key(record: Record) -> str:
+    if record.result is None:
+        raise AssertionError("only an answered call has a result")
+    return record.result.key
+
+
+def _teller(observer: Observer, job: str) -> Callable[..., None]:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    def say(name: str, **facts: object) -> None:
+        observer(Event(name=name, job=job, at=loop.time() - begun, facts=facts))
+
+    return say

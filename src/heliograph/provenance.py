@@ -1,0 +1,122 @@
+"""What is written down about a call: Plan, Reply, images and settlement in, Record out. Pure.
+
+Invariant: a record holds everything needed to explain the picture and its price years later,
+and never a key or the bytes of a reference (those are named by SHA-256).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from heliograph.storage import blob_key
+from heliograph.types import Image, KeptImage, Outcome, Plan, Record, Reply, Role, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The facts of one call besides its answer."""
+
+    id: str
+    upstream: str
+    simulated: bool
+
+
+def record_of(
+    call: Call,
+    plan: Plan,
+    reply: Reply | None,
+    images: Sequence[Image],
+    *,
+    outcome: Outcome,
+    cost: int,
+    warnings: Sequence[str],
+) -> Record:
+    """The record of a call; without a reply nothing is known but what was sent."""
+    result = next((i for i in images if i.role is Role.RESULT), None)
+    verdict: Verdict | None = result.verdict if result else None
+    return Record(
+        id=call.id,
+        created=datetime.now(UTC),
+        outcome=outcome,
+        prompt=plan.request.prompt,
+        model=plan.model,
+        size=plan.size,
+        aspect=plan.aspect,
+        tier=plan.tier,
+        verdict=verdict,
+        images=tuple(_kept(i) for i in images),
+        cost=cost,
+        estimate=plan.estimate,
+        simulated=call.simulated,
+        upstream=call.upstream,
+        request=request_facts(plan),
+        usage=plain(reply.usage) if reply and reply.usage else {},
+        grounding=plain(reply.grounding) if reply and reply.grounding else {},
+        timing=plain(reply.timing) if reply else {},
+        texts=tuple(t.text for t in reply.texts if not t.thought) if reply else (),
+        warnings=tuple(warnings),
+        finish_reason=(reply.block_reason or reply.finish_reason) if reply else None,
+        model_version=reply.model_version if reply else None,
+        response_id=reply.response_id if reply else None,
+        attempts=reply.attempts if reply else 1,
+        parents=tuple(r.sha256 for r in plan.references),
+    )
+
+
+def request_facts(plan: Plan) -> Mapping[str, Any]:
+    """The normalised request as JSON-ready values, references by SHA-256."""
+    facts = {k: v for k, v in plain(plan.request).items() if v not in (None, {}, [], False)}
+    facts["finish"] = {k: v for k, v in facts["finish"].items() if v not in (None, False)}
+    facts["references"] = [
+        {"sha256": r.sha256, "name": r.name, "media_type": r.media_type, "pixels": str(r.pixels)}
+        for r in plan.references
+    ]
+    return facts
+
+
+def files_of(images: Sequence[Image]) -> dict[str, Path]:
+    """Every file to keep for these images, by blob key."""
+    files: dict[str, Path] = {}
+    for image in images:
+        files[blob_key(image.sha256, image.header.suffix)] = image.path
+        if image.signature:
+            files[blob_key(image.signature.sha256, ".sig")] = image.signature.path
+    return files
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as JSON-ready values."""
+    return _plain(asdict(value, dict_factory=_fields))
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in pairs}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return str(value) if isinstance(value, Path) else value
+
+
+def _kept(image: Image) -> KeptImage:
+    return KeptImage(
+        sha256=image.sha256,
+        key=blob_key(image.sha256, image.header.suffix),
+        role=image.role,
+        format=image.header.format,
+        media_type=image.header.media_type,
+        pixels=image.header.pixels,
+        size=image.size,
+        verdict=image.verdict,
+        signature_key=blob_key(image.signature.sha256, ".sig") if image.signature else None,
+    )

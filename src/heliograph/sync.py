@@ -1,0 +1,125 @@
+"""The blocking face: the same client, driven from ordinary code, scripts and notebooks.
+
+Invariant: it holds no logic of its own; a private event loop in a daemon thread runs
+`AsyncHeliograph`, so it also works where a loop is running already.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from heliograph.client import Access, AsyncHeliograph, Options
+from heliograph.ports import CostRow, Observer
+from heliograph.storage import RebuildReport
+from heliograph.types import Export, LedgerLine, Plan, Record, Request, Result
+
+T = TypeVar("T")
+
+
+class Heliograph:
+    """Makes, keeps and finds images; see `AsyncHeliograph` for arguments and errors.
+
+    Use it in a `with` block, or call `close()` when done.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        simulate: bool | None = None,
+        base_url: str | None = None,
+        home: str | Path | None = None,
+        observer: Observer | None = None,
+        emulator_options: Sequence[str] = (),
+    ) -> None:
+        self._client = AsyncHeliograph(
+            api_key=api_key,
+            simulate=simulate,
+            base_url=base_url,
+            home=home,
+            observer=observer,
+            emulator_options=emulator_options,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="heliograph", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything; calling it again does nothing."""
+        if self._loop.is_closed():
+            return
+        self._wait(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
+        """Check and price a request; free, sends nothing."""
+        return self._wait(self._client.plan(prompt, **options))
+
+    def generate(self, prompt: str, **options: Unpack[Options]) -> Result:
+        """Make one image, checked, kept and settled."""
+        return self._wait(self._client.generate(prompt, **options))
+
+    def run(self, request: Request) -> Result:
+        """Like `generate`, for a `Request` made elsewhere."""
+        return self._wait(self._client.run(request))
+
+    def access(self) -> Access:
+        """Which upstream paid calls go to, and whose key is used."""
+        return self._wait(self._client.access())
+
+    def images(self, *, limit: int = 20, search: str | None = None) -> Sequence[Record]:
+        """Records of past calls, newest first."""
+        return self._wait(self._client.images(limit=limit, search=search))
+
+    def image(self, record_id: str) -> Record:
+        """One record by its id or an unambiguous beginning of it."""
+        return self._wait(self._client.image(record_id))
+
+    def original(self, record: Record) -> Path:
+        """A local file with the untouched original of a record."""
+        return self._wait(self._client.original(record))
+
+    def export(self, record_id: str, **options: Unpack[Options]) -> tuple[Export, ...]:
+        """Make finished files of a kept image again, at no cost."""
+        return self._wait(self._client.export(record_id, **options))
+
+    def costs(
+        self, by: str = "day", *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[CostRow]:
+        """Settled cost grouped by "day", "month", "model", "size" or "tier"."""
+        return self._wait(self._client.costs(by, since=since, until=until))
+
+    def lines(self, record_id: str) -> Sequence[LedgerLine]:
+        """The ledger lines of one record."""
+        return self._wait(self._client.lines(record_id))
+
+    def rebuild(self) -> RebuildReport:
+        """Re-create database rows that are missing from the sidecars beside the originals."""
+        return self._wait(self._client.rebuild())
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
