@@ -1,0 +1,288 @@
+"""What one 4K answer costs the machine: Heliograph against google-genai with Pillow.
+
+    python bench/one_image.py [--json] [--answers 16]
+
+Both receive the same recorded answers (about 25 MB each, from the emulator) from a replaying
+server, verify that the picture is whole and as large as asked, hash it and store it.
+
+    heliograph  the library as it is: tap, checks, decode in a worker, original, sidecar, ledger
+    tutorial    google-genai, `Image.open(...).load()`, size check, SHA-256, write the bytes
+    as printed  the same, but saving with Pillow as PNG, as many tutorials do
+
+CPU is user plus system time of the process and its workers, per image, over sequential calls
+after one warm-up. Memory is the highest proportional set size (PSS) of the process tree while
+`answers` calls run at once. Only ratios from one run mean anything.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+MODEL = "gemini-3-pro-image"
+PROMPT = "A lighthouse on a cliff at golden hour, number"
+SIZE = (4096, 4096)
+SEQUENTIAL = 6
+VARIANTS = ("heliograph", "tutorial", "as printed")
+
+Once = Callable[[int], Awaitable[None]]
+
+
+# ---------------------------------------------------------------- recording and replaying
+
+
+async def record(folder: Path, count: int) -> None:
+    """Save whole answers of the emulator, as they came over the wire."""
+    from heliograph.providers.emulated import start_emulator
+
+    emulator = await start_emulator(folder / "ledger.jsonl")
+    url = f"{emulator.url}/v1/models/{MODEL}:generateContent"
+    try:
+        async with aiohttp.ClientSession(headers={"x-goog-api-key": "bench"}) as session:
+            for number in range(count):
+                body = {
+                    "contents": [{"parts": [{"text": f"{PROMPT} {number}"}]}],
+                    "generationConfig": {"imageConfig": {"imageSize": "4K"}},
+                }
+                async with session.post(url, json=body) as response:
+                    (folder / f"answer-{number}").write_bytes(await response.read())
+    finally:
+        await emulator.close()
+
+
+def replay(folder: Path) -> None:
+    """Answer every POST with the next recorded answer; a process of its own."""
+    answers = sorted(folder.glob("answer-*"))
+    turn = iter(range(10**9))
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"POST"):
+            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+            return
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length")
+        )
+        await reader.readexactly(length)
+        body = answers[next(turn) % len(answers)].read_bytes()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\n"
+            b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        )
+        view = memoryview(body)
+        for start in range(0, len(body), 1 << 18):
+            writer.write(view[start : start + (1 << 18)])
+            await writer.drain()
+        writer.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        async with server:
+            await asyncio.to_thread(sys.stdin.read)
+
+    asyncio.run(serve())
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+async def measure(variant: str, port: int, folder: Path, parallel: int) -> None:
+    """Run one variant in this process and print its figures as JSON."""
+    url = f"http://127.0.0.1:{port}"
+    opened = _heliograph if variant == "heliograph" else _tutorial
+    once, close = opened(url, folder, variant)
+    await once(0)
+    begun, before = time.monotonic(), _cpu_now()
+    if parallel > 1:
+        await asyncio.gather(*(once(n) for n in range(parallel)))
+    else:
+        for number in range(SEQUENTIAL):
+            await once(number)
+    wall, cpu = time.monotonic() - begun, _cpu_now() - before
+    await close()
+    images = parallel if parallel > 1 else SEQUENTIAL
+    print(json.dumps({"cpu": cpu / images, "wall": wall / images}), flush=True)
+
+
+def _cpu_now() -> float:
+    """User and system seconds of this process and of its living children."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    total = own.ru_utime + own.ru_stime
+    for child in psutil.Process().children(recursive=True):
+        times = child.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def _heliograph(url: str, folder: Path, variant: str) -> tuple[Once, Callable[[], Awaitable[None]]]:
+    from heliograph import AsyncHeliograph, Verdict
+
+    helio = AsyncHeliograph(base_url=url, api_key="bench", home=folder / variant)
+
+    async def once(number: int) -> None:
+        result = await helio.generate(f"{PROMPT} {number}", size="4K")
+        assert result.verdict is Verdict.VERIFIED
+
+    return once, helio.close
+
+
+def _tutorial(url: str, folder: Path, variant: str) -> tuple[Once, Callable[[], Awaitable[None]]]:
+    from google import genai
+    from google.genai import types
+    from PIL import Image
+
+    client = genai.Client(api_key="bench", http_options=types.HttpOptions(base_url=url)).aio
+    config = types.GenerateContentConfig(
+        image_config=types.ImageConfig(aspect_ratio="1:1", image_size="4K")
+    )
+
+    def store(data: bytes, number: int) -> None:
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
+        assert picture.size == SIZE
+        name = f"{hashlib.sha256(data).hexdigest()}-{number}"
+        if variant == "as printed":
+            picture.save(folder / f"{name}.png")
+        else:
+            (folder / f"{name}.jpg").write_bytes(data)
+
+    async def once(number: int) -> None:
+        response = await client.models.generate_content(
+            model=MODEL, contents=f"{PROMPT} {number}", config=config
+        )
+        for part in response.parts or []:
+            if part.inline_data and part.inline_data.data and not part.thought:
+                store(part.inline_data.data, number)
+
+    return once, client.aclose
+
+
+# ---------------------------------------------------------------- the parent
+
+
+def run_variant(variant: str, port: int, parallel: int) -> dict[str, float]:
+    """One variant in a fresh process, its memory watched from outside."""
+    with tempfile.TemporaryDirectory(prefix="heliograph-bench-") as folder:
+        child = subprocess.Popen(
+            [
+                sys.executable,
+                __file__,
+                "--measure",
+                variant,
+                "--port",
+                str(port),
+                "--folder",
+                folder,
+                "--parallel",
+                str(parallel),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        peak = _peak_memory(child)
+        out, _ = child.communicate()
+        if child.returncode:
+            raise SystemExit(f"{variant} failed")
+    figures: dict[str, float] = json.loads(out)
+    return {**figures, "peak_mb": peak / 1e6}
+
+
+def _peak_memory(child: "subprocess.Popen[str]") -> int:
+    peak = 0
+    process = psutil.Process(child.pid)
+    while child.poll() is None:
+        try:
+            tree = [process, *process.children(recursive=True)]
+            peak = max(peak, sum(p.memory_full_info().pss for p in tree))
+        except psutil.Error:
+            pass  # a process left between listing and asking
+        time.sleep(0.02)
+    return peak
+
+
+def compare(answers: int) -> dict[str, Any]:
+    """All variants, one after another, in one run."""
+    with tempfile.TemporaryDirectory(prefix="heliograph-answers-") as name:
+        folder = Path(name)
+        asyncio.run(record(folder, answers))
+        weight = sum(f.stat().st_size for f in folder.glob("answer-*")) / answers / 1e6
+        server = subprocess.Popen(
+            [sys.executable, __file__, "--replay", "--folder", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        try:
+            one = {v: run_variant(v, port, 1) for v in VARIANTS}
+            many = {v: run_variant(v, port, answers) for v in VARIANTS[:2]}
+        finally:
+            server.communicate()
+    ours, theirs = one["heliograph"], one["tutorial"]
+    return {
+        "answer_mb": round(weight, 1),
+        "one_at_a_time": one,
+        f"{answers}_at_once": many,
+        "cpu_ratio": theirs["cpu"] / ours["cpu"],
+        "cpu_ratio_as_printed": one["as printed"]["cpu"] / ours["cpu"],
+        "memory_ratio": many["tutorial"]["peak_mb"] / many["heliograph"]["peak_mb"],
+        "machine": {"cores": psutil.cpu_count(), "python": sys.version.split()[0]},
+    }
+
+
+def show(found: dict[str, Any], answers: int) -> None:
+    """The figures for a person."""
+    print(f"One 4K answer of {found['answer_mb']} MB: receive, verify, hash, store\n")
+    print(f"{'':14}{'CPU s/image':>12}{'wall s/image':>14}{'peak MB':>10}")
+    for name, row in found["one_at_a_time"].items():
+        print(f"{name:14}{row['cpu']:12.3f}{row['wall']:14.3f}{row['peak_mb']:10.0f}")
+    print(f"\n{answers} at once")
+    for name, row in found[f"{answers}_at_once"].items():
+        print(f"{name:14}{row['cpu']:12.3f}{row['wall']:14.3f}{row['peak_mb']:10.0f}")
+    print(
+        f"\nHeliograph needs {found['cpu_ratio']:.1f} times less CPU than the tutorial "
+        f"({found['cpu_ratio_as_printed']:.1f} times less than saving PNG),"
+        f"\nand at {answers} at once 1/{found['memory_ratio']:.1f} of its memory."
+    )
+
+
+def main() -> None:
+    """Parent, replaying server, or one measured variant."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--answers", type=int, default=16, help="calls at once (default 16)")
+    for hidden in ("--measure", "--port", "--folder", "--parallel"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--replay", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.replay:
+        replay(Path(options.folder))
+    elif options.measure:
+        asyncio.run(
+            measure(options.measure, int(options.port), Path(options.folder), int(options.parallel))
+        )
+    else:
+        found = compare(options.answers)
+        print(json.dumps(found, indent=2)) if options.json else show(found, options.answers)
+
+
+if __name__ == "__main__":
+    main()

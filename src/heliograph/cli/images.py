@@ -1,0 +1,219 @@
+"""`heliograph images`: find, show and export what was kept."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from heliograph.cli.ask import Finishing, Flag
+from heliograph.cli.generate import write_files
+from heliograph.cli.report import VERDICT_WORDS, export_facts, record_facts
+from heliograph.cli.screen import (
+    facts_lines,
+    print_json,
+    print_lines,
+    print_table,
+    size_text,
+)
+from heliograph.cli.session import run_with
+from heliograph.client import AsyncHeliograph
+from heliograph.money import dollars
+from heliograph.provenance import plain
+from heliograph.storage import RebuildReport
+from heliograph.types import Export, Outcome, Record
+
+app = App(
+    name="images",
+    help="Find, show and export kept images.",
+    help_format="plaintext",
+    result_action="return_value",
+)
+
+SHOWN_PROMPT = 48
+FINISHING = Finishing()
+Json = Annotated[Flag, Parameter()]
+
+
+@app.command(name="list")
+def list_(
+    search: str | None = None,
+    *,
+    limit: int = 20,
+    json: Json = False,
+    home: Path | None = None,
+) -> int:
+    """List past calls, newest first.
+
+    Examples:
+      heliograph images list
+      heliograph images list leopard --limit 5
+
+    Args:
+        search: Only prompts that contain this text.
+        limit: How many at most.
+        json: Print as JSON.
+        home: Folder of the library of originals.
+    """
+
+    async def work(client: AsyncHeliograph) -> list[Record]:
+        return list(await client.images(limit=max(1, limit), search=search))
+
+    records = run_with(AsyncHeliograph(home=home), work)
+    if json:
+        print_json([record_facts(r) for r in records])
+        return 0
+    if not records:
+        print_lines(['There is nothing yet. Try: heliograph generate "A lighthouse at dawn"'])
+        return 0
+    print_table(
+        ["id", "when (UTC)", "prompt", "model", "pixels", "", "cost", ""],
+        [_row(r) for r in records],
+        right=("cost", "pixels"),
+    )
+    return 0
+
+
+@app.command
+def show(record: str, *, json: Json = False, home: Path | None = None) -> int:
+    """Show everything that is known of one call.
+
+    Examples:
+      heliograph images show 3f2a91c0
+
+    Args:
+        record: Id, or the beginning of one (4 characters or more).
+        json: Print as JSON.
+        home: Folder of the library of originals.
+    """
+
+    async def work(client: AsyncHeliograph) -> tuple[Record, Path | None, list[dict[str, object]]]:
+        found = await client.image(record)
+        original = await client.original(found) if found.result else None
+        lines = [
+            {"entry": x.entry_id, "kind": x.kind, "micro": x.micro, "detail": dict(x.detail)}
+            for x in await client.lines(found.id)
+        ]
+        return found, original, lines
+
+    found, original, lines = run_with(AsyncHeliograph(home=home), work)
+    if json:
+        facts = {"original": str(original) if original else None, "ledger": lines}
+        print_json({**record_facts(found), **facts})
+        return 0
+    print_lines(facts_lines(_words(found, original)), simulated=found.simulated)
+    return 0
+
+
+@app.command
+def export(
+    record: str,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    force: Annotated[Flag, Parameter()] = False,
+    json: Json = False,
+    home: Path | None = None,
+    finishing: Finishing = FINISHING,
+) -> int:
+    """Make files of a kept image again, at no cost and without any call.
+
+    Examples:
+      heliograph images export 3f2a91c0 --pixels 1920x1080 -o wallpaper.png
+      heliograph images export 3f2a91c0 --for "youtube thumbnail"
+
+    Args:
+        record: Id, or the beginning of one (4 characters or more).
+        output: File or folder to write to. Default: a name made from the prompt, here.
+        force: Replace an existing file.
+        json: Print as JSON.
+        home: Folder of the library of originals.
+    """
+    options = finishing.options(output)
+
+    async def work(client: AsyncHeliograph) -> tuple[Record, Path, tuple[Export, ...]]:
+        found = await client.image(record)
+        return found, await client.original(found), await client.export(found.id, **options)
+
+    found, original, exports = run_with(AsyncHeliograph(home=home), work)
+    files = write_files(found, original, exports, output, force=force)
+    if json:
+        print_json([export_facts(f) for f in files])
+    else:
+        print_lines(
+            [f"{f.path}  {f.pixels}  {size_text(f.size)}" for f in files],
+            simulated=found.simulated,
+        )
+    return 0
+
+
+@app.command
+def rebuild(*, json: Json = False, home: Path | None = None) -> int:
+    """Re-create the database from the files beside the originals; nothing is ever deleted.
+
+    Examples:
+      heliograph images rebuild
+
+    Args:
+        json: Print as JSON.
+        home: Folder of the library of originals.
+    """
+
+    async def work(client: AsyncHeliograph) -> RebuildReport:
+        return await client.rebuild()
+
+    report = run_with(AsyncHeliograph(home=home), work)
+    if json:
+        print_json(plain(report))
+    else:
+        print_lines(
+            [
+                f"{len(report.added)} records re-created, {len(report.already)} were there "
+                f"already, {report.intact} files intact.",
+                *(f"Damaged: {d.key}: {d.reason}" for d in report.damaged),
+                *(f"No record names {key}; it is kept." for key in report.unclaimed),
+            ]
+        )
+    return 9 if report.damaged else 0
+
+
+def _row(record: Record) -> list[str]:
+    kept = record.result
+    prompt = " ".join(record.prompt.split())
+    short = prompt if len(prompt) <= SHOWN_PROMPT else prompt[: SHOWN_PROMPT - 1] + "…"
+    return [
+        record.id[:8],
+        f"{record.created:%Y-%m-%d %H:%M}",
+        short,
+        record.model,
+        str(kept.pixels) if kept else "",
+        _state(record),
+        dollars(record.cost),
+        "simulated" if record.simulated else "",
+    ]
+
+
+def _state(record: Record) -> str:
+    if record.outcome is Outcome.KEPT and record.verdict is not None:
+        return VERDICT_WORDS[record.verdict]
+    return record.outcome.value
+
+
+def _words(record: Record, original: Path | None) -> dict[str, str]:
+    words = {
+        "Id": record.id,
+        "When": f"{record.created:%Y-%m-%d %H:%M:%S} UTC",
+        "Prompt": record.prompt,
+        "Model": f"{record.model_version or record.model}, tier {record.tier}",
+        "Asked": " ".join(x for x in (record.size, record.aspect) if x) or "no exact size",
+        "Got": f"{record.result.pixels} {record.result.format}" if record.result else "no image",
+        "State": _state(record),
+        "Cost": f"{dollars(record.cost)} (estimated {dollars(record.estimate.expected)}, "
+        f"prices of {record.estimate.priced_on})",
+        "Original": str(original) if original else "none",
+        "SHA-256": record.result.sha256 if record.result else "none",
+        "Upstream": f"{record.upstream}, response {record.response_id or 'unknown'}",
+    }
+    for index, image in enumerate(i for i in record.images if i is not record.result):
+        words[f"Also kept {index + 1}"] = f"{image.role.value} {image.pixels} {image.key}"
+    for index, warning in enumerate(record.warnings):
+        words[f"Warning {index + 1}"] = warning
+    return words

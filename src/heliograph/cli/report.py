@@ -1,0 +1,145 @@
+"""A result in words and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from heliograph.cli.screen import size_text
+from heliograph.client import Access
+from heliograph.money import dollars
+from heliograph.types import Estimate, Export, Plan, Record, Result, Verdict
+
+VERDICT_WORDS = {
+    Verdict.VERIFIED: "verified",
+    Verdict.DOWNGRADED: "DOWNGRADED",
+    Verdict.RATIO_MISMATCH: "OTHER RATIO",
+    Verdict.UNASKED: "no exact size asked",
+}
+
+
+def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
+    """The result for a person: file, truth, cost."""
+    record = result.record
+    done = record.timing.get("done")
+    took = f", {done:.1f} s" if isinstance(done, int | float) else ""
+    lines = [f"{e.path}  {e.pixels}  {size_text(e.size)}" for e in files]
+    lines.append(
+        f"original {result.pixels} {VERDICT_WORDS[result.verdict]}, {dollars(record.cost)}{took}, "
+        f"kept as {record.id[:8]}"
+    )
+    lines += [f"Warning: {warning}" for warning in record.warnings]
+    lines += [f"The model says: {text}" for text in record.texts if text.strip()]
+    sources = record.grounding.get("sources") or []
+    lines += [f"Source: {s.get('title', '')} {s.get('uri', '')}" for s in sources]
+    return lines
+
+
+def result_facts(result: Result, files: Sequence[Export], access: Access) -> dict[str, Any]:
+    """The result for a program."""
+    return {
+        **record_facts(result.record),
+        "expected": str(result.plan.expected) if result.plan.expected else None,
+        "original": str(result.path),
+        "files": [export_facts(e) for e in files],
+        "key": access.key_origin,
+        "notes": list(result.plan.notes),
+    }
+
+
+def record_facts(record: Record) -> dict[str, Any]:
+    """A record for a program; money in micro-dollars, and as text for people."""
+    kept = record.result
+    return {
+        "id": record.id,
+        "created": record.created.isoformat(),
+        "outcome": record.outcome.value,
+        "simulated": record.simulated,
+        "prompt": record.prompt,
+        "model": record.model,
+        "model_version": record.model_version,
+        "size": record.size,
+        "aspect": record.aspect,
+        "tier": record.tier,
+        "pixels": str(kept.pixels) if kept else None,
+        "width": kept.pixels.width if kept else None,
+        "height": kept.pixels.height if kept else None,
+        "verdict": record.verdict.value if record.verdict else None,
+        "format": kept.format if kept else None,
+        "bytes": kept.size if kept else None,
+        "sha256": kept.sha256 if kept else None,
+        "cost_micro": record.cost,
+        "cost": dollars(record.cost),
+        "estimate": estimate_facts(record.estimate),
+        "usage": dict(record.usage),
+        "timing": dict(record.timing),
+        "attempts": record.attempts,
+        "warnings": list(record.warnings),
+        "texts": list(record.texts),
+        "grounding": dict(record.grounding),
+        "finish_reason": record.finish_reason,
+        "response_id": record.response_id,
+        "upstream": record.upstream,
+        "parents": list(record.parents),
+        "images": [
+            {
+                "role": i.role.value,
+                "sha256": i.sha256,
+                "pixels": str(i.pixels),
+                "bytes": i.size,
+                "format": i.format,
+                "key": i.key,
+            }
+            for i in record.images
+        ],
+    }
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """A plan for a program."""
+    return {
+        "model": plan.model,
+        "size": plan.size,
+        "aspect": plan.aspect,
+        "tier": plan.tier,
+        "expected": str(plan.expected) if plan.expected else None,
+        "estimate": estimate_facts(plan.estimate),
+        "exports": [
+            {"name": e.name, "pixels": str(e.pixels) if e.pixels else None, "format": e.format}
+            for e in plan.exports
+        ],
+        "alternatives": [
+            {
+                "model": a.model,
+                "size": a.size,
+                "tier": a.tier,
+                "expected_micro": a.expected,
+                "saves_micro": a.saves,
+                "loses": list(a.loses),
+            }
+            for a in plan.alternatives
+        ],
+        "notes": list(plan.notes),
+    }
+
+
+def estimate_facts(estimate: Estimate) -> Mapping[str, Any]:
+    """An estimate for a program, in micro-dollars."""
+    return {
+        "low_micro": estimate.low,
+        "expected_micro": estimate.expected,
+        "high_micro": estimate.high,
+        "priced_on": estimate.priced_on,
+        "price_version": estimate.price_version,
+    }
+
+
+def export_facts(export: Export) -> Mapping[str, Any]:
+    """A written file for a program."""
+    return {
+        "name": export.name,
+        "path": str(export.path),
+        "pixels": str(export.pixels),
+        "format": export.format,
+        "bytes": export.size,
+        "sha256": export.sha256,
+        "quality": export.quality,
+    }
