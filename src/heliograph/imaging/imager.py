@@ -1,0 +1,168 @@
+"""The imager that pictures go through: a small pool of confined worker processes.
+
+Invariant: every job ends, with an answer or with an error, in the time it is given; a worker that
+hung, died or was abandoned in the middle of a job is killed and never used again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import FinishError, StorageError
+from heliograph.imaging.process import COMMAND, Worker, WorkerDied
+from heliograph.imaging.protocol import ask_finish, ask_inspect, read_export, read_inspection
+from heliograph.ports import Inspection
+from heliograph.types import Export, ExportSpec
+
+
+class VipsImager:
+    """Decodes and encodes in worker processes; implements `ports.Imager`.
+
+    Args:
+        workers: how many processes may work at once; they start when they are needed.
+        inspect_timeout: seconds for one inspection.
+        finish_timeout: seconds for one export.
+        command: what to start instead of our own worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        inspect_timeout: float = 10.0,
+        finish_timeout: float = 60.0,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._workers = workers
+        self._slots = asyncio.Semaphore(workers)
+        self._inspect_timeout = inspect_timeout
+        self._finish_timeout = finish_timeout
+        self._command = tuple(command)
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def prepare(self) -> None:
+        """Start a worker ahead of the first job, while something else is waited for.
+
+        Raises:
+            StorageError: no worker can be started.
+        """
+        if not self._idle and not self._busy:
+            self._idle.append(await self._start())
+
+    async def inspect(self, path: Path) -> Inspection:
+        """Decode the whole picture; one that hangs a worker or kills two is not intact.
+
+        Raises:
+            StorageError: the file cannot be read, or no worker can be started.
+        """
+        try:
+            return read_inspection(await self._run(ask_inspect(path), self._inspect_timeout))
+        except TimeoutError:
+            defect = f"the decoder did not finish within {self._inspect_timeout:g} s"
+        except WorkerDied as died:
+            defect = f"the decoder died on it ({died})"
+        return Inspection(intact=False, defect=defect, pixels=None)
+
+    async def finish(self, original: Path, spec: ExportSpec, folder: Path) -> Export:
+        """Make one export.
+
+        Raises:
+            FinishError: it cannot be made as asked, or not in time.
+            StorageError: no worker can be started.
+        """
+        job = ask_finish(original, spec, folder)
+        try:
+            return read_export(await self._run(job, self._finish_timeout))
+        except TimeoutError as error:
+            why = f"It was not done within {self._finish_timeout:g} s."
+            raise _unfinished(spec, why) from error
+        except WorkerDied as died:
+            raise _unfinished(spec, f"The image worker died: {died}.") from died
+
+    async def close(self) -> None:
+        """End all workers; jobs that still run or wait fail."""
+        self._closed = True
+        for worker in self._busy:
+            worker.kill()
+        for _ in range(self._workers):  # each job gives its slot back once its worker is gone
+            await self._slots.acquire()
+        for _ in range(self._workers):
+            self._slots.release()
+        for worker in self._idle:
+            self._see_off(worker)
+        self._idle.clear()
+        while self._ending:
+            await asyncio.gather(*self._ending)
+
+    async def _run(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The answer to a job, from a second worker if the first one died.
+
+        A worker can die for reasons of its own (killed while idle, out of memory beside another
+        job), and a paid picture must not be called broken for that.
+        """
+        async with self._slots, asyncio.timeout(seconds):
+            try:
+                return await self._ask(job)
+            except WorkerDied:
+                return await self._ask(job)
+
+    async def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
+        worker = await self._take()
+        self._busy.add(worker)
+        answered = False
+        try:
+            answer = await worker.ask(job)
+            answered = True
+            return answer
+        finally:
+            # also on cancellation: its answer would be taken for that of the next job
+            self._busy.discard(worker)
+            if answered and not self._closed:
+                self._idle.append(worker)
+            else:
+                worker.kill()
+                self._see_off(worker)
+
+    async def _take(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            self._see_off(worker)
+        return await self._start()
+
+    async def _start(self) -> Worker:
+        self._refuse_when_closed()
+        try:
+            worker = await Worker.start(self._command)
+        except OSError as error:
+            raise StorageError(
+                "No image worker can be started.",
+                why=str(error),
+                remedy="Free some memory, processes or open files and try again.",
+            ) from error
+        if self._closed:  # meanwhile
+            self._see_off(worker)
+        self._refuse_when_closed()
+        return worker
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise StorageError("The imager is closed.", remedy="Open the client again.")
+
+    def _see_off(self, worker: Worker) -> None:
+        task = asyncio.get_running_loop().create_task(worker.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+def _unfinished(spec: ExportSpec, why: str) -> FinishError:
+    return FinishError(
+        f"The {spec.name} could not be made.",
+        why=why,
+        remedy="The original is safe. Ask for fewer pixels or another format, or try again.",
+    )

@@ -1,0 +1,75 @@
+"""The process that decodes: `python -m heliograph.imaging.worker`.
+
+Reads jobs from stdin and answers on stdout, one JSON line each, until stdin ends; so it goes when
+its parent goes, however that happens.
+Invariant: nothing but answers is ever written to the parent; whatever a C library prints goes to
+stderr.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from heliograph.errors import StorageError
+from heliograph.imaging.confinement import allow_cpu, confine_libvips, confine_process
+from heliograph.imaging.finishing import finish
+from heliograph.imaging.inspecting import inspect
+from heliograph.imaging.protocol import (
+    line,
+    read_finish,
+    tell_error,
+    tell_export,
+    tell_inspection,
+)
+
+INSPECT_CPU, FINISH_CPU = 30, 180  # seconds; above the parent's patience, in case it is gone
+
+
+def main() -> None:
+    """Give up what a decoder does not need, then serve the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    confine_process()
+    confine_libvips()
+    serve(sys.stdin.buffer, _claim_stdout())
+
+
+def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
+    """Answer every line of `jobs` until it ends."""
+    for raw in jobs:
+        job = json.loads(raw)
+        answers.write(line({"id": job["id"], **answer(job)}))
+        answers.flush()
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job; never raises."""
+    try:
+        if "inspect" in job:
+            allow_cpu(INSPECT_CPU)
+            return tell_inspection(inspect(Path(job["inspect"])))
+        allow_cpu(FINISH_CPU)
+        return tell_export(finish(*read_finish(job["finish"])))
+    except StorageError as error:
+        return tell_error(error)
+    except Exception as error:  # noqa: BLE001  the process edge: the parent must hear of it
+        return tell_error(
+            StorageError(
+                "The image worker failed.",
+                why=f"{type(error).__name__}: {error}"[:300],
+                remedy="The image is untouched. Try again; if it stays, report it.",
+            )
+        )
+
+
+def _claim_stdout() -> BinaryIO:
+    """Our own way to the parent; file descriptor 1 becomes stderr for everybody else."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "wb")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The worker's side of the pipe, run in this process, and its own confinement in another."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.imaging.pictures import encoded, natural, saved
+
+from heliograph.errors import FinishError, StorageError
+from heliograph.imaging import protocol, worker
+from heliograph.types import Anchor, ExportSpec, Pixels
+
+SPEC = ExportSpec(name="export", pixels=Pixels(30, 20), anchor=Anchor.TOP, dpi=300, srgb=True)
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    return saved(tmp_path / "o.jpg", encoded(natural(90, 90), "jpeg"))
+
+
+@pytest.fixture(autouse=True)
+def _no_cpu_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit would stay with the test run."""
+    monkeypatch.setattr(worker, "allow_cpu", lambda _seconds: None)
+
+
+def test_jobs_are_answered_line_by_line(original: Path, tmp_path: Path) -> None:
+    jobs = [
+        protocol.ask_inspect(original),
+        protocol.ask_finish(original, SPEC, tmp_path),
+        protocol.ask_inspect(tmp_path / "missing"),
+        protocol.ask_finish(original, ExportSpec(name="x", format="gif"), tmp_path),
+        {"finish": {"spec": {}}},
+    ]
+    asked = b"".join(protocol.line({"id": i, **job}) for i, job in enumerate(jobs))
+    out = io.BytesIO()
+    worker.serve(io.BytesIO(asked), out)
+    answers = [json.loads(raw) for raw in out.getvalue().splitlines()]
+    assert [a["id"] for a in answers] == list(range(len(jobs)))
+    assert protocol.read_inspection(answers[0]).pixels == Pixels(90, 90)
+    assert protocol.read_export(answers[1]).pixels == Pixels(30, 20)
+    with pytest.raises(StorageError, match="cannot be read"):
+        protocol.read_inspection(answers[2])
+    with pytest.raises(FinishError, match="Formats are"):
+        protocol.read_export(answers[3])
+    with pytest.raises(StorageError, match="worker failed"):
+        protocol.read_export(answers[4])
+
+
+def test_orders_cross_unchanged(original: Path, tmp_path: Path) -> None:
+    strange = Path("/tmp/\udcff図\n[x].jpg")  # noqa: S108  a name that is no valid UTF-8
+    for spec in (SPEC, ExportSpec(name="n", fit_within=9, format="webp", quality=3, max_bytes=4)):
+        job = json.loads(protocol.line(protocol.ask_finish(strange, spec, tmp_path)))
+        assert protocol.read_finish(job["finish"]) == (strange, spec, tmp_path)
+
+
+def test_a_confined_process_opens_the_three_formats_and_nothing_else(tmp_path: Path) -> None:
+    for kind in ("jpeg", "png", "webp", "gif", "tiff"):
+        saved(tmp_path / kind, encoded(natural(20, 20), kind))
+    saved(tmp_path / "svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
+    script = (
+        "import pyvips, sys, pathlib\n"
+        "from heliograph.imaging.confinement import confine_libvips, confine_process\n"
+        "confine_process(); confine_libvips()\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n"
+        "        pyvips.Image.new_from_file(str(path)).avg()\n"
+        "        print(path.name)\n"
+        "    except pyvips.Error: pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.split() == ["jpeg", "png", "webp"]
+
+
+def test_stray_prints_do_not_reach_the_parent(original: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from heliograph.imaging import worker\n"
+        "real = worker.inspect\n"
+        "def loud(path):\n"
+        "    print('stray'); os.write(1, b'stray'); return real(path)\n"
+        "worker.inspect = loud\n"
+        "worker.main()\n"
+    )
+    job = protocol.line({"id": 5, **protocol.ask_inspect(original)})
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=job, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["id"] == 5
+    assert b"stray" in done.stderr
