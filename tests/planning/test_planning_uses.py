@@ -120,8 +120,7 @@ def test_a_ratio_shapes_the_web_and_turns_a_print() -> None:
 @pytest.mark.parametrize(
     ("use", "nearest"),
     [
-        # just beyond: 5056 px on 420 mm would do, 3392 px on 297 mm are 290 dpi
-        ("A3 print at 300 dpi", "a3 at 290 dpi"),
+        ("A3 print at 306 dpi", "a3 at 290 dpi"),
         ("a2 at 300 dpi", "a2 at 205 dpi"),
         ("a2 landscape at 300 dpi", "a2 landscape at 205 dpi"),
         ("50x70 cm at 300 dpi", "50x70 cm at 174 dpi"),
@@ -168,3 +167,13 @@ def test_pixels_and_use_must_agree() -> None:
     assert export("youtube thumbnail", pixels="1280x720").pixels == Pixels(1280, 720)
     found = problem("youtube thumbnail", pixels="1920x1080")
     assert (found.field, found.nearest) == ("pixels", ("1280x720",))
+
+
+def test_a_print_may_be_enlarged_a_little_and_says_so() -> None:
+    # 3392 px on 297 mm are 290 dpi; 300 dpi is 3.5 % more, a3 at 306 dpi would be 5.5 %
+    made = plan(Request(prompt="A poster", use="A3 print at 300 dpi"))
+    assert made.exports[0].pixels == Pixels(3508, 4961)
+    assert (made.size, made.expected) == ("4K", Pixels(3392, 5056))
+    assert any("290 dpi" in note and "enlarged by 3.5 %" in note for note in made.notes)
+    with pytest.raises(InvalidRequest):
+        plan(Request(prompt="A poster", pixels="3508x4961"))

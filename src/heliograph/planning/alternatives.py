@@ -23,7 +23,7 @@ class Choice:
     ratio: str | None  # the ratio sent
     tier: str
     expected: int  # micro-dollars
-    pixels: Pixels | None  # exact pixels of the export, when asked
+    pixels: Pixels | None  # what an original must cover, when exact pixels are asked
     inputs: Inputs
 
 

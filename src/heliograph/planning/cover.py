@@ -1,7 +1,9 @@
 """Finds the original to make for exact pixels: which size tier, in which ratio.
 
-Invariant: nothing is ever enlarged. An original covers a target when both its sides are at
-least as long; the export is then a crop, scaled down.
+Invariant: exact pixels are never enlarged. An original covers a target when both its sides are
+at least as long; the export is then a crop, scaled down. Only a print, which is asked for in
+paper and dpi, may be enlarged, by 5 % at most and never in silence: A3 at 300 dpi is 3508x4961,
+and 4K reaches 290 dpi, which no eye can tell apart.
 
 Of the originals that cover, the cheapest is taken; at the same price the larger tier (on
 gemini-3-pro-image 1K and 2K cost the same: the larger one scales down to a finer picture and
@@ -12,12 +14,15 @@ least to the crop.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from heliograph.money import dollars
 from heliograph.planning.catalogue import Catalogue, Model
 from heliograph.planning.findings import Findings
 from heliograph.planning.price import image_price, price_row
 from heliograph.types import Pixels
+
+PRINT_STRETCH = Fraction(105, 100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,17 @@ class Target:
     value: str  # as it was asked
     inches: tuple[Fraction, Fraction] | None = None  # of a print, so that dpi can be named
     name: str | None = None
+
+    @property
+    def least(self) -> Pixels:
+        """The fewest pixels that will do: a print may be enlarged a little."""
+        stretch = PRINT_STRETCH if self.inches else Fraction(1)
+        return Pixels(ceil(self.pixels.width / stretch), ceil(self.pixels.height / stretch))
+
+    def dpi_of(self, original: Pixels) -> int:
+        """The dpi that a print would have without enlarging."""
+        width, height = self.inches or (Fraction(1), Fraction(1))
+        return int(min(original.width / width, original.height / height))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +105,14 @@ def choose(
     if best:
         _tell(made, best, wanted, size, found)
         return best
+    best = cheapest(made, target.least, size=size, ratio=ratio)
+    if best:
+        percent = ceil((1 / best.scale(wanted) - 1) * 1000) / 10
+        found.note(
+            f"{wanted} is cut from a {best.size} {best.ratio} original of {best.pixels}, which "
+            f"has {target.dpi_of(best.pixels)} dpi there; the file is enlarged by {percent} %."
+        )
+        return best
     fits = sorted((o for o in made if o.covers(wanted)), key=lambda o: o.preference(wanted))
     if not fits:
         _beyond([o for o in made if ratio in (None, o.ratio)], target, found)
@@ -110,8 +134,7 @@ def _beyond(made: Sequence[Original], target: Target, found: Findings) -> None:
     largest = max(made, key=lambda o: o.scale(wanted))
     message = f"needs {wanted} pixels; the largest original in this shape is {largest.pixels}"
     if target.inches:
-        width, height = target.inches
-        dpi = int(min(largest.pixels.width / width, largest.pixels.height / height))
+        dpi = target.dpi_of(largest.pixels)
         near = f"{target.name} at {dpi} dpi" if dpi else ""
         message = f"{message}, which reaches {dpi} dpi"
     else:

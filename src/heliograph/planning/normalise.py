@@ -55,6 +55,7 @@ def model(text: str) -> str:
 
 
 def size(text: str) -> str:
+    """A size tier as the catalogue spells it: "4k", "4 K" and "4096" are "4K"."""
     compact = _compact(text).upper().removesuffix("PX")
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?K?", compact):
         return text.strip()
@@ -62,6 +63,7 @@ def size(text: str) -> str:
 
 
 def ratio(text: str, known: Iterable[str]) -> str:
+    """A ratio as the catalogue spells it: "16x9", "16/9" and "1.78" are "16:9"."""
     compact = _compact(text)
     whole = re.fullmatch(r"([0-9]{1,6})[:x/]([0-9]{1,6})", compact)
     if whole:

@@ -30,6 +30,7 @@ class Shape:
     size: str
     ratio: str | None  # None leaves it to the model, which follows the input image
     target: Pixels | None = None
+    least: Pixels | None = None  # the fewest pixels that will do for the target
 
 
 def plan(
@@ -84,7 +85,7 @@ def plan(
         ratio=shape.ratio,
         tier=tier,
         expected=estimate.expected,
-        pixels=shape.target,
+        pixels=shape.least,
         inputs=inputs,
     )
     return Plan(
@@ -178,7 +179,7 @@ def _shape(
     ratio = check.aspect(asked, model, found)
     if target:
         best = cover.choose(made, target, size, ratio, found) or made[0]
-        return Shape(size=best.size, ratio=best.ratio, target=target.pixels)
+        return Shape(size=best.size, ratio=best.ratio, target=target.pixels, least=target.least)
     if size is None:
         size = DEFAULT_SIZE if DEFAULT_SIZE in model.can.sizes else model.largest
         if size != DEFAULT_SIZE:
