@@ -5,7 +5,7 @@ no database.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from heliograph import pipeline
 from heliograph.errors import (
     ConfigurationError,
     InvalidRequest,
+    MissingKey,
     Problem,
     RecordNotFound,
     StorageError,
@@ -28,7 +29,7 @@ from heliograph.providers.calling import Caller
 from heliograph.providers.emulated import Emulator, start_emulator
 from heliograph.providers.gemini import HOST, Gemini
 from heliograph.providers.http import Channel, Deadlines
-from heliograph.settings import Settings, find_key, load_settings
+from heliograph.settings import Key, Settings, find_key, load_settings
 from heliograph.storage import RebuildReport, open_storage, rebuild
 from heliograph.types import (
     Export,
@@ -42,6 +43,9 @@ from heliograph.types import (
 )
 
 EMULATOR_KEY = "emulator-needs-no-real-key"
+# a whole 4K picture decodes in 0.1 s of CPU; a machine that is merely busy must never make a paid
+# picture look broken
+INSPECT_TIMEOUT = 60.0  # seconds
 
 
 class Options(TypedDict, total=False):
@@ -280,7 +284,7 @@ class AsyncHeliograph:
                 blobs_url=self.settings.blobs_url,
             )
             self._store = _Store(
-                imager=VipsImager(workers=self.settings.workers),
+                imager=VipsImager(workers=self.settings.workers, inspect_timeout=INSPECT_TIMEOUT),
                 blobs=storage.blobs,
                 books=storage.books,
                 home=home,
@@ -327,9 +331,11 @@ class AsyncHeliograph:
         def channel(key: str) -> Channel:
             return Channel(base_url, self.settings.api_version, key, deadlines)
 
-        if started or (_is_loopback(base_url) and await _is_emulator(channel(EMULATOR_KEY))):
+        if started:
             access = Access(simulated=True, base_url=base_url, key_origin="none (simulated)")
             return channel(self._api_key or EMULATOR_KEY), access
+        if _is_loopback(base_url) and await _is_emulator(channel(EMULATOR_KEY)):
+            return self._reach_emulator(base_url, channel)
         if base_url.startswith("http://") and not _is_loopback(base_url):
             raise ConfigurationError(
                 f"{base_url} is not encrypted; the API key would be readable on the way.",
@@ -337,6 +343,17 @@ class AsyncHeliograph:
             )
         key = await asyncio.to_thread(find_key, self.settings, given=self._api_key)
         access = Access(simulated=False, base_url=base_url, key_origin=key.origin, note=key.note)
+        return channel(key.secret), access
+
+    def _reach_emulator(
+        self, base_url: str, channel: Callable[[str], Channel]
+    ) -> tuple[Channel, Access]:
+        """An emulator that runs already wants a key only if it was told to."""
+        try:
+            key = find_key(self.settings, given=self._api_key)
+        except MissingKey:
+            key = Key(secret=EMULATOR_KEY, origin="none (simulated)")
+        access = Access(simulated=True, base_url=base_url, key_origin=key.origin, note=key.note)
         return channel(key.secret), access
 
 

@@ -10,7 +10,7 @@
     ├── UpstreamError             the upstream did not answer with an image  exit 5
     │   ├── NotSent               it never received the request
     │   ├── UntrustedUpstream     its TLS certificate does not hold
-    │   ├── RequestRejected       it calls the request wrong
+    │   ├── RequestRejected       it calls the request wrong                 exit 2
     │   ├── RateLimited           too fast; try again later
     │   ├── QuotaExhausted        waiting a little will not help
     │   ├── Overloaded            it has no capacity now

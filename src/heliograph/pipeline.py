@@ -258,9 +258,14 @@ async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> 
     if role is Role.DRAFT:
         # drafts are kept for the curious; nobody pays for them or relies on them
         return _image(part, header, role, Verdict.UNASKED, warnings)
-    found = await imager.inspect(part.path)
-    if not found.intact:
-        return Broken(part=part, defect=found.defect or "it does not decode")
+    try:
+        found = await imager.inspect(part.path)
+    except StorageError as error:
+        # no word on the picture itself, which is paid for and whole as far as its structure tells
+        warnings.append(f"It could not be decoded for checking: {error}")
+    else:
+        if not found.intact:
+            return Broken(part=part, defect=found.defect or "it does not decode")
     judgement = judge(header.pixels, plan)
     image = _image(part, header, role, judgement.verdict, [*judgement.warnings, *warnings])
     return replace(image, returned_size=judgement.returned_size)

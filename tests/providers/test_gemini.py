@@ -25,7 +25,7 @@ from heliograph.types import Reply, Timing
 
 def body_of(request: WireRequest) -> dict[str, Any]:
     raw = b"".join(
-        part if isinstance(part, bytes) else base64.b64encode(bytes(part.source))  # type: ignore[arg-type]
+        part if isinstance(part, bytes) else base64.b64encode(bytes(part.source))
         for part in request.body
     )
     assert len(raw) == request.length

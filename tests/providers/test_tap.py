@@ -29,9 +29,12 @@ SETTINGS = settings(
 def feed(body: bytes, folder: Path, cuts: list[int] | None = None) -> Tapped:
     tap = Tap(folder)
     edges = [0, *sorted(cuts or []), len(body)]
-    for start, end in itertools.pairwise(edges):
-        tap.feed(body[start:end])
-    return tap.close()
+    try:
+        for start, end in itertools.pairwise(edges):
+            tap.feed(body[start:end])
+    finally:
+        tapped = tap.close()
+    return tapped
 
 
 def restored(tapped: Tapped, value: Any, key: str | None = None) -> Any:

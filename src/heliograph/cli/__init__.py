@@ -12,14 +12,62 @@ if TYPE_CHECKING:
 
 EPILOGUE = """\
 Examples:
-  heliograph generate "A snow leopard on a cliff at golden hour" --aspect 16:9 --size 4K
+  heliograph generate "A snow leopard at golden hour" --aspect 16:9
   heliograph estimate "A poster" --for "A3 print at 300 dpi"
   heliograph images list
-  heliograph costs --by model
 
 Without an API key everything runs against a local emulator, at no cost.
-Exit codes: 0 done, 2 wrong request, 3 settings or key, 4 cost limit, 5 upstream unavailable,
-6 refused, 7 outcome unknown or damaged, 8 other size with --strict, 9 files, 130 interrupted."""
+
+Exit codes:
+  0 done                   5 upstream unavailable   8 other size (--strict)
+  2 wrong request          6 refused, no image      9 files or database
+  3 settings or key        7 unknown or damaged   130 interrupted
+  4 above the cost limit"""
+
+# name: where it lives, what it does, examples
+COMMANDS = {
+    "generate": (
+        "generate:generate",
+        "Make one image, checked, kept and settled.",
+        'heliograph generate "A snow leopard at golden hour" --aspect 16:9',
+        'heliograph generate "A poster" --for "A3 print at 300 dpi" -o a3.tiff',
+        'heliograph generate "Make it night" -r photo.jpg -o night.jpg',
+        'heliograph generate "A fox" --max-cost 0.30 --strict --json',
+        "heliograph generate < prompt.txt",
+    ),
+    "estimate": (
+        "estimate:estimate",
+        "Say what a request would cost; nothing is sent.",
+        'heliograph estimate "A snow leopard" --size 4K --aspect 16:9',
+        'heliograph estimate --for "youtube thumbnail"',
+        "heliograph estimate --all",
+    ),
+    "models": (
+        "models:models",
+        "Show what each model can do and what it costs.",
+        "heliograph models",
+        "heliograph models gemini-3-pro-image",
+        "heliograph models --all --json",
+    ),
+    "images": ("images:app", "Find, show and export kept images."),
+    "costs": (
+        "costs:costs",
+        "Show what was spent, by day, month, model, size or tier.",
+        "heliograph costs",
+        "heliograph costs --by model --month 2026-11",
+    ),
+    "emulate": (
+        "emulate:emulate",
+        "Run the local emulator of the Gemini API.",
+        "heliograph emulate",
+        "heliograph emulate --port 9000 --ledger bill.jsonl --latency realistic",
+    ),
+}
+
+
+def examples(*lines: str) -> str:
+    """The examples below a command's help."""
+    return "\n  ".join(("Examples:", *lines))
 
 
 def build_app() -> "App":
@@ -38,16 +86,9 @@ def build_app() -> "App":
         exit_on_error=False,
         print_error=False,
     )
-    commands = {
-        "generate": ("generate:generate", "Make one image, checked, kept and settled."),
-        "estimate": ("estimate:estimate", "Say what a request would cost; nothing is sent."),
-        "models": ("models:models", "Show what each model can do and what it costs."),
-        "images": ("images:app", "Find, show and export kept images."),
-        "costs": ("costs:costs", "Show what was spent, by day, month, model, size or tier."),
-        "emulate": ("emulate:emulate", "Run the local emulator of the Gemini API."),
-    }
-    for name, (path, text) in commands.items():
-        app.command(f"heliograph.cli.{path}", name=name, help=text)
+    for name, (path, text, *lines) in COMMANDS.items():
+        epilogue = {"help_epilogue": examples(*lines)} if lines else {}
+        app.command(f"heliograph.cli.{path}", name=name, help=text, **epilogue)
     return app
 
 

@@ -17,7 +17,7 @@ FILE = Group("Finished file (the original stays untouched)", sort_key=3)
 
 UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
-Flag = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 @Parameter(name="*")
@@ -77,7 +77,8 @@ class Asking:
     aspect: Annotated[str | None, Parameter(name=["--aspect", "-a"], group=IMAGE)] = None
     "Ratio, such as 16:9 (also 16x9)."
     references: Annotated[
-        list[str], Parameter(name=["--reference", "-r"], group=IMAGE, negative="")
+        list[str],
+        Parameter(name=["--reference", "-r"], group=IMAGE, negative="", show_default=False),
     ] = field(default_factory=list)
     "An image to work from (PNG, JPEG, WebP); may be repeated."
     strict: Annotated[Flag, Parameter(group=IMAGE)] = False
@@ -102,7 +103,9 @@ class Asking:
     "0 to 1; deprecated by Google, best left alone."
     top_p: Annotated[float | None, Parameter(group=MODEL)] = None
     "0 to 1; deprecated by Google, best left alone."
-    safety: Annotated[list[str], Parameter(group=MODEL, negative="")] = field(default_factory=list)
+    safety: Annotated[list[str], Parameter(group=MODEL, negative="", show_default=False)] = field(
+        default_factory=list
+    )
     "A filter setting, such as harassment=BLOCK_ONLY_HIGH; may be repeated."
     stream: Annotated[Flag, Parameter(group=MODEL)] = False
     "Use the streaming method."

@@ -26,11 +26,6 @@ def costs(
 ) -> int:
     """Show what was spent, from the ledger. Real and simulated money never mix.
 
-    Examples:
-      heliograph costs
-      heliograph costs --by model --month 2026-11
-      heliograph costs --by month --json
-
     Args:
         by: Group by day (UTC), month, model, size or tier.
         month: Only this month, such as 2026-11. Default: everything.

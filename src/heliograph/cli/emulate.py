@@ -30,10 +30,6 @@ def emulate(
 
     It draws pictures, bills like Google, and fails on demand: put [[fault:NAME]] into a prompt.
 
-    Examples:
-      heliograph emulate
-      heliograph emulate --port 9000 --ledger bill.jsonl --latency realistic
-
     Args:
         port: Port on this machine; 0 takes a free one.
         host: Loopback address; others are refused.
@@ -48,33 +44,33 @@ def emulate(
         billing: When a call counts as billed.
         seed: Same seed and same calls give the same bytes.
     """
-    settings = EmulatorSettings(
-        host=host,
-        port=port,
-        ledger=ledger,
-        latency=_latency(latency),
-        small=small,
-        signatures=signatures,
-        api_keys=tuple(api_key),
-        rules=rules,
-        enforce_signatures=enforce_signatures,
-        size_policy=size_policy,
-        billing=billing,
-        seed=seed,
-    )
-    if port:
-        base = f"http://{host}:{port}"
-        note(f"Emulator of the Gemini API at {base}; every picture is simulated. Use it with:")
-        note(f"  export GOOGLE_GEMINI_BASE_URL={base} GEMINI_API_KEY=any")
-        note(f"  curl {base}/_emulator/faults   lists what it can break")
     try:
-        return run(settings)
+        settings = EmulatorSettings(
+            host=host,
+            port=port,
+            ledger=ledger,
+            latency=_latency(latency),
+            small=small,
+            signatures=signatures,
+            api_keys=tuple(api_key),
+            rules=rules,
+            enforce_signatures=enforce_signatures,
+            size_policy=size_policy,
+            billing=billing,
+            seed=seed,
+        )
     except ValueError as error:
         raise ConfigurationError(
             "The emulator cannot start like this.",
             why=str(error),
             remedy="See `heliograph emulate --help`.",
         ) from error
+    if port:
+        base = f"http://{host}:{port}"
+        note(f"Emulator of the Gemini API at {base}; every picture is simulated. Use it with:")
+        note(f"  export GOOGLE_GEMINI_BASE_URL={base} GEMINI_API_KEY=any")
+        note(f"  curl {base}/_emulator/faults   lists what it can break")
+    return run(settings)
 
 
 def _latency(text: str) -> float | Literal["realistic"]:

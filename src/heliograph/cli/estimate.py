@@ -21,7 +21,8 @@ FINISHING = Finishing()
 
 
 def estimate(
-    prompt: str = TYPICAL_PROMPT,
+    prompt: Annotated[str, Parameter(show_default=False)] = TYPICAL_PROMPT,
+    /,
     *,
     all: Annotated[Flag, Parameter(group=OUTPUT)] = False,  # noqa: A002 - the option's name
     json: Annotated[Flag, Parameter(group=OUTPUT)] = False,
@@ -29,11 +30,6 @@ def estimate(
     finishing: Finishing = FINISHING,
 ) -> int:
     """Say what a request would cost. Nothing is sent; no key is needed.
-
-    Examples:
-      heliograph estimate "A snow leopard" --size 4K --aspect 16:9
-      heliograph estimate --for "A3 print at 300 dpi"
-      heliograph estimate --all
 
     Args:
         prompt: What to draw. Default: a sentence of ordinary length.

@@ -27,7 +27,8 @@ FINISHING = Finishing()
 
 
 def generate(
-    prompt: str,
+    prompt: str | None = None,
+    /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     force: Annotated[Flag, Parameter(group=OUTPUT)] = False,
@@ -39,13 +40,8 @@ def generate(
 ) -> int:
     """Make one image, check its pixels, keep it, settle its cost, and write the file.
 
-    Examples:
-      heliograph generate "A snow leopard at golden hour" --aspect 16:9 --size 4K
-      heliograph generate "A poster that says \\"OPEN\\"" --for "A3 print at 300 dpi" -o poster.tiff
-      heliograph generate "Make it night" -r photo.jpg -o night.jpg
-
     Args:
-        prompt: What to draw; `-` reads it from standard input.
+        prompt: What to draw. Default: read it from standard input.
         output: File or folder to write to. Default: a name made from the prompt, here.
         force: Replace an existing file.
         json: Print the result as JSON.
@@ -53,7 +49,7 @@ def generate(
             emulator when there is no key.
         home: Folder of the library of originals.
     """
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = sys.stdin.read().strip() if prompt is None else prompt
     options: Options = {**asking.options(), **finishing.options(output)}
     progress = Progress(quiet=json)
     client = open_client(simulate=simulate, home=home, observer=progress)

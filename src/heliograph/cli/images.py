@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from heliograph.cli import examples
 from heliograph.cli.ask import Finishing, Flag
 from heliograph.cli.generate import write_files
 from heliograph.cli.report import VERDICT_WORDS, export_facts, record_facts
@@ -26,6 +27,7 @@ app = App(
     name="images",
     help="Find, show and export kept images.",
     help_format="plaintext",
+    help_epilogue=examples("heliograph images list", "heliograph images show 3f2a91c0"),
     result_action="return_value",
 )
 
@@ -34,19 +36,19 @@ FINISHING = Finishing()
 Json = Annotated[Flag, Parameter()]
 
 
-@app.command(name="list")
+@app.command(
+    name="list",
+    help_epilogue=examples("heliograph images list", "heliograph images list leopard --limit 5"),
+)
 def list_(
     search: str | None = None,
+    /,
     *,
     limit: int = 20,
     json: Json = False,
     home: Path | None = None,
 ) -> int:
     """List past calls, newest first.
-
-    Examples:
-      heliograph images list
-      heliograph images list leopard --limit 5
 
     Args:
         search: Only prompts that contain this text.
@@ -73,12 +75,9 @@ def list_(
     return 0
 
 
-@app.command
-def show(record: str, *, json: Json = False, home: Path | None = None) -> int:
+@app.command(help_epilogue=examples("heliograph images show 3f2a91c0"))
+def show(record: str, /, *, json: Json = False, home: Path | None = None) -> int:
     """Show everything that is known of one call.
-
-    Examples:
-      heliograph images show 3f2a91c0
 
     Args:
         record: Id, or the beginning of one (4 characters or more).
@@ -104,9 +103,15 @@ def show(record: str, *, json: Json = False, home: Path | None = None) -> int:
     return 0
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "heliograph images export 3f2a91c0 --pixels 1920x1080 -o wallpaper.png",
+        'heliograph images export 3f2a91c0 --for "youtube thumbnail"',
+    )
+)
 def export(
     record: str,
+    /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     force: Annotated[Flag, Parameter()] = False,
@@ -115,10 +120,6 @@ def export(
     finishing: Finishing = FINISHING,
 ) -> int:
     """Make files of a kept image again, at no cost and without any call.
-
-    Examples:
-      heliograph images export 3f2a91c0 --pixels 1920x1080 -o wallpaper.png
-      heliograph images export 3f2a91c0 --for "youtube thumbnail"
 
     Args:
         record: Id, or the beginning of one (4 characters or more).
@@ -145,12 +146,9 @@ def export(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=examples("heliograph images rebuild"))
 def rebuild(*, json: Json = False, home: Path | None = None) -> int:
     """Re-create the database from the files beside the originals; nothing is ever deleted.
-
-    Examples:
-      heliograph images rebuild
 
     Args:
         json: Print as JSON.
@@ -166,8 +164,8 @@ def rebuild(*, json: Json = False, home: Path | None = None) -> int:
     else:
         print_lines(
             [
-                f"{len(report.added)} records re-created, {len(report.already)} were there "
-                f"already, {report.intact} files intact.",
+                f"{len(report.added)} records re-created, {len(report.already)} there already.",
+                f"{report.intact} files are intact.",
                 *(f"Damaged: {d.key}: {d.reason}" for d in report.damaged),
                 *(f"No record names {key}; it is kept." for key in report.unclaimed),
             ]

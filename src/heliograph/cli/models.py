@@ -13,16 +13,12 @@ from heliograph.planning import Model, catalogue, estimate
 
 def models(
     model: str | None = None,
+    /,
     *,
     all: Flag = False,  # noqa: A002 - the option's name
     json: Annotated[Flag, Parameter()] = False,
 ) -> int:
     """Show the models: sizes, ratios, prices, dates. Facts carry the day they were checked.
-
-    Examples:
-      heliograph models
-      heliograph models gemini-3-pro-image
-      heliograph models --all
 
     Args:
         model: Only this model, in full.

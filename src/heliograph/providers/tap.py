@@ -67,7 +67,8 @@ class Sink(Protocol):
     def write(self, text: bytes) -> int:
         """Take a piece; return how many bytes went to the file for it."""
 
-    def close(self, *, cut: bool) -> Spooled: ...
+    def close(self, *, cut: bool) -> Spooled:
+        """End of the string, or of the body inside it."""
 
 
 class TextSink:
@@ -80,12 +81,14 @@ class TextSink:
         self._size = 0
 
     def write(self, text: bytes) -> int:
+        """Keep a piece."""
         self._file.write(text)
         self._hash.update(text)
         self._size += len(text)
         return len(text)
 
     def close(self, *, cut: bool) -> Spooled:
+        """What was kept."""
         self._file.close()
         return Spooled(
             path=self._path,
@@ -112,6 +115,7 @@ class Base64Sink:
         self._defect: str | None = None
 
     def write(self, text: bytes) -> int:
+        """Decode a piece."""
         if self._defect is not None:
             return self._write(text)
         if self._ended and text:
@@ -130,6 +134,7 @@ class Base64Sink:
         return self._write(decoded)
 
     def close(self, *, cut: bool) -> Spooled:
+        """What was decoded, and why it is not whole when it is not."""
         if self._defect is None and self._pending:
             self._fail("base64 ends inside a group of four", self._pending)
         self._file.close()
