@@ -1,0 +1,135 @@
+"""What one emulator knows while it runs; invariant: built once, handed to every handler."""
+
+import asyncio
+import hashlib
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from heliograph.emulator.envelope import ApiError
+from heliograph.emulator.files import FileStore
+from heliograph.emulator.ledger import Call, Ledger
+from heliograph.emulator.protojson import decode_base64
+from heliograph.emulator.rules import Rulebook
+from heliograph.emulator.settings import EmulatorSettings, StartError
+
+_LOG_LENGTH = 2_000
+_PAINTERS = 4
+_READERS = 4
+
+T = TypeVar("T")
+
+
+class Desk:
+    """Settings, ledger, rules, files, request log and the threads that paint."""
+
+    def __init__(self, settings: EmulatorSettings) -> None:
+        self.settings = settings
+        self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        self.ledger = Ledger(settings.ledger)
+        self.rules = Rulebook(self.seed)
+        if settings.rules is not None:
+            self._read_rules(settings.rules)
+        self.files = FileStore(self.seed)
+        self.requests: deque[dict[str, Any]] = deque(maxlen=_LOG_LENGTH)
+        self._painters = ThreadPoolExecutor(max_workers=_PAINTERS, thread_name_prefix="painter")
+        self._readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="reader")
+
+    def _read_rules(self, path: Path) -> None:
+        try:
+            self.rules.add(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise StartError(f"cannot read rules from {path}: {error}") from error
+        except ApiError as error:
+            raise StartError(f"bad rule in {path}: {error.note or error}") from error
+
+    def open_call(self, *, method: str, model: str, path: str) -> Call:
+        """A new ledger record; its id follows from the seed and the number of calls before."""
+        number = self.ledger.calls_ever
+        digest = hashlib.blake2b(f"{self.seed}:{number}".encode(), digest_size=8)
+        call = Call(id=digest.hexdigest(), method=method, model=model, path=path)
+        self.ledger.open(call)
+        return call
+
+    def dice(self, call: Call) -> Random:
+        """The chance of one call, the same in every run with this seed."""
+        return Random(f"{self.seed}:{call.id}")  # noqa: S311 - repeatable on purpose
+
+    async def paint_aside(self, work: Callable[[], T]) -> T:
+        """Run work of about a second beside the event loop, a few at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._painters, work)
+
+    async def read_aside(self, work: Callable[[], T]) -> T:
+        """Run work of milliseconds beside the event loop, never queued behind a painter."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    def reset(self) -> None:
+        """Forget everything a test may have left."""
+        self.ledger.reset()
+        self.rules.clear()
+        self.files.clear()
+        self.requests.clear()
+
+    def close(self) -> None:
+        """Free threads and files."""
+        for pool in (self._painters, self._readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.files.close()
+
+
+DESK = web.AppKey("desk", Desk)
+ENTRY = web.RequestKey("entry", dict[str, Any])
+
+_SECRET_HEADERS = ("x-goog-api-key", "authorization")
+
+
+def log_request(desk: Desk, request: web.Request) -> None:
+    """Note a request; its body follows when it is read."""
+    headers = {
+        name.lower(): "(redacted)" if name.lower() in _SECRET_HEADERS else value
+        for name, value in request.headers.items()
+    }
+    query = {k: "(redacted)" if k == "key" else v for k, v in request.query.items()}
+    entry: dict[str, Any] = {
+        "time": time.time(),
+        "method": request.method,
+        "path": request.path,
+        "query": query,
+        "headers": headers,
+        "json": None,
+        "bytes": None,
+    }
+    request[ENTRY] = entry
+    desk.requests.append(entry)
+
+
+def log_body(request: web.Request, body: bytes, document: Any = None) -> None:
+    """Complete a request's entry; long base64 strings become their digest."""
+    request[ENTRY]["bytes"] = len(body)
+    request[ENTRY]["json"] = _shorten(document)
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shorten(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shorten(item) for item in value]
+    if isinstance(value, str) and len(value) > 4096:
+        raw = _decoded(value)
+        return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+    return value
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return decode_base64(text)
+    except ValueError:
+        return text.encode()

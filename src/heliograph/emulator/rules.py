@@ -1,0 +1,196 @@
+"""Which fault strikes a call; invariant: header before tag before rules, and the first match wins.
+
+Counting is by rule, and for a tag with `*N` by the exact prompt that carries it, so that "once and
+then fine" needs no clean-up. Chance comes from a rule's own seed: same calls, same faults.
+"""
+
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from heliograph.emulator.envelope import ApiError, invalid
+from heliograph.emulator.faults import FAULTS
+from heliograph.emulator.faults.contract import Case, Fault
+from heliograph.emulator.keys import key_hash
+
+HEADER = "x-emu-fault"
+
+_EARLY = "reset-before"
+
+_TAG_OPENING = "[[fault:"
+_TAG = re.compile(r"\[\[fault:([a-z0-9-]+)(?::([^\]*]*))?(?:\*(\d+))?\]\]")
+_MATCHES = ("method", "path", "model", "project", "key", "prompt_contains")
+_RULE_FIELDS = ("match", "nth", "count", "prob", "seed", "action", "args")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What can be known of a call when a fault is chosen."""
+
+    verb: str
+    method: str
+    path: str
+    model: str = ""
+    project: str = ""
+    key_hash: str = ""
+    prompt: str = ""
+    header: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """A chosen fault with its argument."""
+
+    fault: Fault
+    arg: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def case(self, model: str) -> Case:
+        """The fault applied to one call."""
+        return Case(name=self.fault.name, arg=self.arg, options=self.options, model=model)
+
+    def __str__(self) -> str:
+        return f"{self.fault.name}:{self.arg}" if self.arg else self.fault.name
+
+
+@dataclass(kw_only=True)
+class Rule:
+    """One standing rule and how often its match was met."""
+
+    source: dict[str, Any]
+    strike: Strike
+    chance: Random
+    met: int = 0
+
+    @property
+    def early(self) -> bool:
+        """Whether it can be judged, and must act, before the body is read."""
+        needs_body = "prompt_contains" in self.source.get("match", {})
+        return self.strike.fault.name == _EARLY and not needs_body
+
+    def strikes(self, sight: Sight) -> bool:
+        """Count a match and say whether the rule fires on it."""
+        if not _matches(self.source.get("match", {}), sight):
+            return False
+        self.met += 1
+        if "nth" in self.source and self.met != self.source["nth"]:
+            return False
+        if "count" in self.source and self.met > self.source["count"]:
+            return False
+        return "prob" not in self.source or self.chance.random() < self.source["prob"]
+
+
+class Rulebook:
+    """The standing rules and the counts behind them."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._rules: list[Rule] = []
+        self._tags: Counter[str] = Counter()
+
+    def add(self, document: Any) -> None:
+        """Append a rule, or a list of rules, from JSON."""
+        sources = document if isinstance(document, list) else [document]
+        new = [self._read(source, number) for number, source in enumerate(sources)]
+        self._rules += new
+
+    def clear(self) -> None:
+        """Drop every rule and every count."""
+        self._rules.clear()
+        self._tags.clear()
+
+    def show(self) -> list[dict[str, Any]]:
+        """The rules as given, with how often each was met."""
+        return [{**rule.source, "met": rule.met} for rule in self._rules]
+
+    def pick(self, sight: Sight) -> Strike | None:
+        """The fault for this call, if any."""
+        if sight.header:
+            return read_strike(*_split(sight.header))
+        return self._tagged(sight.prompt) or self._ruled(sight)
+
+    def before_body(self, sight: Sight) -> Strike | None:
+        """A reset that needs no body to be chosen; other faults wait for the body."""
+        if sight.header:
+            strike = read_strike(*_split(sight.header))
+            return strike if strike.fault.name == _EARLY else None
+        return next((r.strike for r in self._rules if r.early and r.strikes(sight)), None)
+
+    def _tagged(self, prompt: str) -> Strike | None:
+        tags = _TAG.findall(prompt)
+        if len(tags) != prompt.count(_TAG_OPENING):
+            raise invalid(note="a fault tag reads [[fault:NAME]], [[fault:NAME:ARG]] or …*N]]")
+        for name, arg, times in tags:
+            if times:
+                key = f"{name}:{arg}:{times}:{prompt}"
+                self._tags[key] += 1
+                if self._tags[key] > int(times):
+                    continue
+            return read_strike(name, arg)
+        return None
+
+    def _ruled(self, sight: Sight) -> Strike | None:
+        return next((r.strike for r in self._rules if not r.early and r.strikes(sight)), None)
+
+    def _read(self, source: Any, number: int) -> Rule:
+        if not isinstance(source, dict) or "action" not in source:
+            raise invalid(note="a rule is an object with at least an action")
+        unknown = set(source) - set(_RULE_FIELDS)
+        match = source.get("match", {})
+        if not isinstance(match, dict) or not all(isinstance(each, str) for each in match.values()):
+            raise invalid(note="match in a rule is an object of strings")
+        unknown |= set(match) - set(_MATCHES)
+        if unknown:
+            raise invalid(note=f"unknown in a rule: {', '.join(sorted(unknown))}")
+        for name in ("nth", "count"):
+            if type(source.get(name, 1)) is not int or source.get(name, 1) < 1:
+                raise invalid(note=f"{name} in a rule is a whole number from 1")
+        if not isinstance(source.get("prob", 0), int | float):
+            raise invalid(note="prob in a rule is a number from 0 to 1")
+        args = source.get("args", "")
+        options = args if isinstance(args, dict) else {}
+        arg = "" if isinstance(args, dict) else str(args)
+        chance = Random(source.get("seed", f"{self._seed}:{len(self._rules) + number}"))  # noqa: S311
+        strike = read_strike(str(source["action"]), arg, options)
+        return Rule(source=source, strike=strike, chance=chance)
+
+
+def read_strike(name: str, arg: str = "", options: Mapping[str, Any] | None = None) -> Strike:
+    """A fault by name, or a 400 that lists where to look."""
+    if name not in FAULTS:
+        raise _unknown(name)
+    return Strike(fault=FAULTS[name], arg=arg, options=options or {})
+
+
+def without_tags(prompt: str) -> str:
+    """The prompt as it is drawn."""
+    return _TAG.sub("", prompt).strip()
+
+
+def _unknown(name: str) -> ApiError:
+    return invalid(note=f"no fault is called {name!a}; GET /_emulator/faults lists them")
+
+
+def _split(header: str) -> tuple[str, str]:
+    name, _, arg = header.partition(":")
+    return name.strip(), arg.strip()
+
+
+def _matches(match: Mapping[str, str], sight: Sight) -> bool:
+    return all(_meets(name, wanted, sight) for name, wanted in match.items())
+
+
+def _meets(name: str, wanted: str, sight: Sight) -> bool:
+    if name == "method":
+        return wanted in (sight.verb, sight.method)
+    if name == "path":
+        return fnmatch.fnmatchcase(sight.path, wanted)
+    if name == "key":
+        return sight.key_hash in (wanted, key_hash(wanted))
+    if name == "prompt_contains":
+        return wanted in sight.prompt
+    return bool(wanted == getattr(sight, name))

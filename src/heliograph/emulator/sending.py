@@ -1,0 +1,177 @@
+"""The last yard: bytes to the socket, or not; invariant: only here is a connection mistreated."""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from heliograph.emulator.encoding import Body
+from heliograph.emulator.envelope import ApiError, dump
+from heliograph.emulator.faults.contract import Canned, Delivery
+from heliograph.emulator.ledger import Call
+
+_SLICE = 256 * 1024
+_DRIP_TICK = 0.1
+_POLL = 0.1
+_JSON = "application/json; charset=UTF-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """An HTTP answer that is ready to go."""
+
+    body: Body
+    status: int = 200
+    reason: str | None = None
+    headers: Mapping[str, str]
+
+
+def json_response(value: Any) -> web.Response:
+    """A small JSON answer."""
+    return web.Response(body=dump(value), headers={"content-type": _JSON})
+
+
+def outgoing_error(error: ApiError, *, as_list: bool = False) -> Outgoing:
+    """The envelope as an answer; streams without SSE wrap it in a list."""
+    body = [error.body()] if as_list else error.body()
+    headers = {"content-type": _JSON, **error.headers}
+    if error.note:
+        headers["x-emu-note"] = error.note.encode("unicode_escape").decode()
+    return Outgoing(status=error.code, headers=headers, body=plain(dump(body)))
+
+
+def outgoing_canned(canned: Canned) -> Outgoing:
+    """A fixed answer."""
+    headers = {"content-type": _JSON, **canned.headers}
+    return Outgoing(
+        status=canned.status, reason=canned.reason, headers=headers, body=plain(canned.body)
+    )
+
+
+def plain(data: bytes) -> Body:
+    """A body without an image in it."""
+    return Body(pieces=(data,), image_start=0, image_end=0)
+
+
+def reset(request: web.Request, call: Call | None = None) -> web.StreamResponse:
+    """End the connection with a TCP reset instead of an answer."""
+    if call is not None:
+        call.cut_by_fault = True
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            # Linger zero makes the close a RST, which a peer sees as "connection reset".
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+async def send(
+    request: web.Request,
+    call: Call,
+    outgoing: Outgoing,
+    delivery: Delivery,
+    first_byte: Callable[[], None] = lambda: None,
+) -> web.StreamResponse:
+    """Write an answer as its delivery says, and note the times in the call."""
+    call.http_status = outgoing.status
+    if delivery.delay_headers:
+        await _wait(request, delivery.delay_headers)
+    response = web.StreamResponse(status=outgoing.status, reason=outgoing.reason)
+    response.headers.update(outgoing.headers)
+    if delivery.claim_extra:
+        response.content_length = outgoing.body.length + delivery.claim_extra
+        response.force_close()
+    else:
+        response.enable_chunked_encoding()
+    try:
+        await response.prepare(request)
+        call.first_byte = time.time()
+        first_byte()
+        stopped = await _write(request, response, outgoing.body, delivery)
+        if stopped:
+            return await _end(request, response, call, delivery)
+        await response.write_eof()
+        call.last_byte = time.time()
+        if delivery.claim_extra and request.transport is not None:
+            request.transport.close()
+    except ConnectionError:
+        # The peer left; the ledger line says so.
+        return response
+    return response
+
+
+async def _write(
+    request: web.Request, response: web.StreamResponse, body: Body, delivery: Delivery
+) -> bool:
+    """Write up to where the delivery stops; says whether it stopped before the end."""
+    limit = _stop(body, delivery)
+    if delivery.prefix:
+        await response.write(delivery.prefix)
+    step = _SLICE
+    if delivery.bytes_per_second:
+        step = max(1, int(delivery.bytes_per_second * _DRIP_TICK))
+    for piece in _slices(body, limit, step):
+        await response.write(piece)
+        if delivery.bytes_per_second:
+            await asyncio.sleep(len(piece) / delivery.bytes_per_second)
+            if peer_gone(request):
+                raise ConnectionResetError
+    return limit is not None and limit < body.length
+
+
+def _stop(body: Body, delivery: Delivery) -> int | None:
+    places = {
+        "image_end": body.image_end + 1,
+        "image_middle": (body.image_start + body.image_end) // 2,
+        "half": body.length // 2,
+    }
+    if delivery.stop_at in places and not body.image_end:
+        return body.length // 2
+    return places[delivery.stop_at] if isinstance(delivery.stop_at, str) else delivery.stop_at
+
+
+def _slices(body: Body, limit: int | None, step: int) -> Iterator[memoryview]:
+    left = body.length if limit is None else limit
+    for piece in body.pieces:
+        view = memoryview(piece)[:left]
+        for start in range(0, len(view), step):
+            yield view[start : start + step]
+        left -= len(view)
+
+
+async def _end(
+    request: web.Request, response: web.StreamResponse, call: Call, delivery: Delivery
+) -> web.StreamResponse:
+    call.cut_by_fault = True
+    if delivery.ending == "stall":
+        await _wait(request, float("inf"))
+    elif delivery.ending == "reset":
+        # Let what was written leave first: a reset drops what the kernel still holds.
+        await asyncio.sleep(_POLL)
+        return reset(request, call)
+    elif delivery.ending == "clean":
+        await response.write_eof()
+    if delivery.ending != "clean" and request.transport is not None:
+        request.transport.close()
+    return response
+
+
+async def _wait(request: web.Request, seconds: float) -> None:
+    """Sleep, but no longer than the peer stays."""
+    end = time.monotonic() + seconds
+    while (  # noqa: ASYNC110 - aiohttp has no event for a peer that leaves
+        not peer_gone(request) and (left := end - time.monotonic()) > 0
+    ):
+        await asyncio.sleep(min(_POLL, left))
+
+
+def peer_gone(request: web.Request) -> bool:
+    """Whether the connection was closed from the other side."""
+    return request.transport is None or request.transport.is_closing()

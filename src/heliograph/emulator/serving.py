@@ -1,0 +1,87 @@
+"""Start, announce, stop; invariant: a stopped emulator leaves neither socket nor temporary file."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from heliograph.emulator.app import build_app
+from heliograph.emulator.desk import Desk
+from heliograph.emulator.settings import EmulatorSettings, StartError
+
+_SHUTDOWN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A listening emulator."""
+
+    url: str
+    seed: int
+
+
+@asynccontextmanager
+async def serve(settings: EmulatorSettings) -> AsyncIterator[Running]:
+    """Serve in this event loop until the block is left."""
+    desk = Desk(settings)
+    runner = web.AppRunner(build_app(desk), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await _listen(runner, settings)
+        port = runner.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield Running(url=f"http://{host}:{port}", seed=desk.seed)
+    finally:
+        await runner.cleanup()
+        desk.close()
+
+
+async def _listen(runner: web.AppRunner, settings: EmulatorSettings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        raise StartError(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+
+
+def run(settings: EmulatorSettings) -> int:
+    """Serve until SIGTERM, SIGINT or, when asked, the end of standard input."""
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: EmulatorSettings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if settings.exit_with_stdin:
+        threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
+    async with serve(settings) as running:
+        line = {
+            "event": "listening",
+            "url": running.url,
+            "ledger": None if settings.ledger is None else str(settings.ledger),
+            "pid": os.getpid(),
+            "seed": running.seed,
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+    return 0
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # Bare file descriptor: a daemon thread blocked in sys.stdin would hold its lock at exit.
+    try:
+        while os.read(0, 65536):
+            pass
+    except OSError:
+        pass
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stop.set)

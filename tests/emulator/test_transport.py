@@ -1,0 +1,249 @@
+"""Broken connections, seen on a bare socket, and when they are billed."""
+
+import asyncio
+import base64
+import json
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+
+class Wire:
+    """One request on one socket, and every byte that came back."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        assert address.hostname is not None
+        assert address.port is not None
+        self.address = (address.hostname, address.port)
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def send(self, prompt: str, *, body_part: float = 1.0, header: str = "") -> None:
+        self.reader, self.writer = await asyncio.open_connection(*self.address)
+        body = json.dumps({"contents": [{"parts": [{"text": prompt}]}]}).encode()
+        head = (
+            "POST /v1/models/gemini-3-pro-image:generateContent HTTP/1.1\r\nHost: x\r\n"
+            f"x-goog-api-key: k\r\nContent-Length: {len(body)}\r\n{header}\r\n"
+        )
+        self.writer.write(head.encode() + body[: int(len(body) * body_part)])
+        await self.writer.drain()
+
+    async def receive(self, limit: float = 5.0) -> tuple[bytes, str]:
+        """What came, and how it ended: `end`, `reset` or `silence`."""
+        got = b""
+        try:
+            while True:
+                piece = await asyncio.wait_for(self.reader.read(65536), limit)
+                if not piece:
+                    return got, "end"
+                got += piece
+        except TimeoutError:
+            return got, "silence"
+        except ConnectionResetError:
+            return got, "reset"
+        finally:
+            self.writer.close()
+
+
+async def exchange(emu: Any, prompt: str, limit: float = 5.0, **how: Any) -> tuple[bytes, str]:
+    wire = Wire(emu.url)
+    await wire.send(prompt, **how)
+    return await wire.receive(limit)
+
+
+def unchunked(raw: bytes) -> tuple[bytes, bool]:
+    """The chunked body that came, and whether it ended with the last chunk."""
+    rest = raw.partition(b"\r\n\r\n")[2]
+    body = b""
+    while rest:
+        head, found, rest = rest.partition(b"\r\n")
+        if not found:
+            return body, False
+        length = int(head, 16)
+        if length == 0:
+            return body, True
+        body += rest[:length]
+        if len(rest) < length + 2:
+            return body, False
+        rest = rest[length + 2 :]
+    return body, False
+
+
+async def last_line(emu: Any) -> dict[str, Any]:
+    for _ in range(50):
+        lines: list[dict[str, Any]] = await emu.ledger()
+        if lines and lines[-1]["state"] == "closed":
+            return lines[-1]
+        await asyncio.sleep(0.05)
+    pytest.fail("the call was never closed")
+
+
+async def test_a_good_answer_ends_with_the_last_chunk(emu: Any) -> None:
+    raw, end = await exchange(emu, "a lake", header="Connection: close\r\n")
+    body, whole = unchunked(raw)
+    assert (end, whole) == ("end", True)
+    assert json.loads(body)["modelVersion"] == "gemini-3-pro-image"
+    line = await last_line(emu)
+    assert (line["peer_closed_early"], line["cut_by_fault"]) == (False, False)
+
+
+async def test_reset_before_the_body_is_read(emu: Any) -> None:
+    _, end = await exchange(emu, "a lake", body_part=0.5, header="x-emu-fault: reset-before\r\n")
+    assert end == "reset"
+    line = await last_line(emu)
+    assert (line["request_read"], line["billed"], line["cut_by_fault"]) == (None, False, True)
+
+
+async def test_reset_before_by_rule(emu: Any) -> None:
+    await emu.post("/_emulator/rules", {"action": "reset-before", "count": 1})
+    assert (await exchange(emu, "a lake"))[1] == "reset"
+    assert (await emu.generate()).status == 200
+
+
+@pytest.mark.parametrize(("mode", "billed"), [("on_complete", False), ("on_accept", True)])
+async def test_reset_after_the_request(start: Any, mode: str, *, billed: bool) -> None:
+    async with start(billing=mode) as emu:
+        raw, end = await exchange(emu, "[[fault:reset-after-request]]")
+        assert (raw, end) == (b"", "reset")
+        line = await last_line(emu)
+        assert line["request_read"] is not None
+        assert (line["billed"], line["images"]) == (billed, [])
+
+
+async def test_reset_after_bytes(emu: Any) -> None:
+    raw, end = await exchange(emu, "[[fault:reset-after-bytes:5000]]")
+    assert end == "reset"
+    assert len(unchunked(raw)[0]) == 5000
+    assert (await last_line(emu))["billed"] is True
+
+
+async def test_cut_after_the_image(emu: Any) -> None:
+    raw, end = await exchange(emu, "[[fault:cut-after-image]]")
+    body, whole = unchunked(raw)
+    assert (end, whole) == ("end", False)
+    assert body.endswith(b'"')
+    data = body[body.index(b'"data": "') + 9 : -1]
+    sent = base64.b64decode(data, validate=True)
+    line = await last_line(emu)
+    assert line["images"][0]["bytes"] == len(sent)
+    assert (line["billed"], line["cut_by_fault"], line["peer_closed_early"]) == (True, True, False)
+
+
+async def test_cut_after_the_image_politely(emu: Any) -> None:
+    raw, _ = await exchange(emu, "[[fault:cut-after-image:clean]]", header="Connection: close\r\n")
+    body, whole = unchunked(raw)
+    assert whole
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body)
+
+
+async def test_cut_inside_the_image(emu: Any) -> None:
+    raw, end = await exchange(emu, "[[fault:cut-json]]")
+    body, whole = unchunked(raw)
+    assert (end, whole) == ("end", False)
+    data = body[body.index(b'"data": "') + 9 :]
+    assert data
+    assert b'"' not in data
+    raw, _ = await exchange(emu, "[[fault:cut-json:10]]")
+    assert len(unchunked(raw)[0]) == 10
+
+
+async def test_length_lie(emu: Any) -> None:
+    raw, end = await exchange(emu, "[[fault:length-lie:77]]")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    promised = next(line for line in head.lower().split(b"\r\n") if b"content-length" in line)
+    assert int(promised.split(b":")[1]) == len(body) + 77
+    assert end == "end"
+    json.loads(body)
+
+
+async def test_a_stall_holds_the_line_until_the_peer_leaves(emu: Any) -> None:
+    wire = Wire(emu.url)
+    await wire.send("[[fault:stall-after:3000]]")
+    raw, end = await wire.receive(limit=0.4)
+    assert end == "silence"
+    assert len(unchunked(raw)[0]) == 3000
+    assert (await last_line(emu))["billed"] is True
+
+
+async def test_drip_is_as_slow_as_asked(emu: Any) -> None:
+    wire = Wire(emu.url)
+    begun = time.monotonic()
+    await wire.send("[[fault:drip:4000]]")
+    first = await wire.reader.readuntil(b"\r\n\r\n")
+    got = len(first)
+    while time.monotonic() - begun < 0.8:
+        got += len(await wire.reader.read(65536))
+    wire.writer.close()
+    assert 800 < got < 6000
+    assert (await last_line(emu))["peer_closed_early"] is True
+
+
+async def test_a_peer_that_leaves_while_the_model_thinks_still_pays(start: Any) -> None:
+    async with start(latency=0.5) as emu:
+        wire = Wire(emu.url)
+        await wire.send("a lake")
+        wire.writer.close()
+        line = await last_line(emu)
+        assert (line["peer_closed_early"], line["billed"]) == (True, True)
+    async with start(latency=0.5, billing="on_first_byte") as emu:
+        wire = Wire(emu.url)
+        await wire.send("a lake")
+        wire.writer.close()
+        line = await last_line(emu)
+        assert (line["peer_closed_early"], line["billed"]) == (True, False)
+
+
+async def test_a_peer_that_leaves_while_sending_pays_nothing(
+    start: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with start(billing="on_accept") as emu:
+        wire = Wire(emu.url)
+        await wire.send("a lake", body_part=0.5)
+        await asyncio.sleep(0.05)
+        wire.writer.close()
+        line = await last_line(emu)
+        assert (line["request_read"], line["billed"]) == (None, False)
+        assert (line["peer_closed_early"], line["http_status"]) == (True, None)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_first_byte_billing_pays_for_what_began(start: Any) -> None:
+    async with start(billing="on_first_byte") as emu:
+        await exchange(emu, "[[fault:cut-json:10]]")
+        assert (await last_line(emu))["billed"] is True
+
+
+async def test_an_open_call_is_in_the_ledger(start: Any) -> None:
+    async with start(latency=0.6, billing="on_accept") as emu:
+        wire = Wire(emu.url)
+        await wire.send("a lake")
+        await asyncio.sleep(0.3)
+        (line,) = await emu.ledger()
+        assert (line["state"], line["billed"], line["http_status"]) == ("open", True, None)
+        await wire.reader.read(1)
+        wire.writer.close()
+
+
+def test_a_reset_is_a_real_one() -> None:
+    """The double of this file's own tool: a plain close must not look like a reset."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    async def close_politely() -> tuple[bytes, str]:
+        wire = Wire(f"http://127.0.0.1:{server.getsockname()[1]}")
+        sending = asyncio.create_task(wire.send("x"))
+        await asyncio.sleep(0.05)
+        accepted, _ = server.accept()
+        await sending
+        accepted.recv(65536)
+        accepted.close()
+        return await wire.receive(1.0)
+
+    try:
+        assert asyncio.run(close_politely()) == (b"", "end")
+    finally:
+        server.close()
