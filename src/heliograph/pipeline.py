@@ -27,7 +27,7 @@ from heliograph.ledger import (
 )
 from heliograph.money import dollars
 from heliograph.planning import plan as make_plan
-from heliograph.ports import Blobs, Books, Event, Imager, Observer, Provider
+from heliograph.ports import Blobs, Books, Event, Imager, Inspection, Observer, Provider
 from heliograph.provenance import Call, files_of, record_of
 from heliograph.storage import keep
 from heliograph.types import (
@@ -182,7 +182,11 @@ async def keep_answer(call: Call, plan: Plan, reply: Reply, looked: Looked, tool
     )
     try:
         await keep(
-            record, lines, blobs=tools.blobs, books=tools.books, files=files_of(looked.images)
+            record,
+            lines,
+            blobs=tools.blobs,
+            books=tools.books,
+            files=files_of(looked.images, reply),
         )
     except StorageError as error:
         error.charged = Charged.YES if record.cost else Charged.NO
@@ -249,26 +253,29 @@ async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> 
         header = await asyncio.to_thread(read_header, part.path)
     except NotAnImage as error:
         return Broken(part=part, defect=str(error))
-    end = await asyncio.to_thread(ending, part.path)
-    if not end.complete:
-        return Broken(part=part, defect=end.defect or "it ends too early")
-    warnings: list[str] = []
-    if end.trailing:
-        warnings.append(f"{end.trailing} bytes stand after the end of the image.")
     if role is Role.DRAFT:
         # drafts are kept for the curious; nobody pays for them or relies on them
-        return _image(part, header, role, Verdict.UNASKED, warnings)
+        return _image(part, header, role, Verdict.UNASKED, [])
     try:
         found = await imager.inspect(part.path)
     except StorageError as error:
-        # no word on the picture itself, which is paid for and whole as far as its structure tells
-        warnings.append(f"It could not be decoded for checking: {error}")
+        # no word on the picture itself: fall back on what its structure tells
+        found = await asyncio.to_thread(_walked, part.path)
+        warnings = [f"It could not be decoded for checking: {error}"]
     else:
-        if not found.intact:
-            return Broken(part=part, defect=found.defect or "it does not decode")
+        warnings = []
+    if not found.intact:
+        return Broken(part=part, defect=found.defect or "it does not decode")
+    if found.trailing:
+        warnings.append(f"{found.trailing} bytes stand after the end of the image.")
     judgement = judge(header.pixels, plan)
     image = _image(part, header, role, judgement.verdict, [*judgement.warnings, *warnings])
     return replace(image, returned_size=judgement.returned_size)
+
+
+def _walked(path: Path) -> Inspection:
+    end = ending(path)
+    return Inspection(intact=end.complete, defect=end.defect, pixels=None, trailing=end.trailing)
 
 
 def _image(

@@ -64,6 +64,7 @@ class Inspection:
     defect: str | None  # the decoder's complaint when not intact
     pixels: Pixels | None
     pages: int = 1
+    trailing: int = 0  # bytes behind the end of the picture
 
 
 class Imager(Protocol):
@@ -87,6 +88,8 @@ class Blobs(Protocol):
 
     async def put(self, file: Path, key: str) -> None:
         """Store `file` durably under `key`; a key that exists already is left as it is.
+
+        The file is handed over: it may become the stored one, so nobody writes to it again.
 
         Raises:
             StorageError: it is not stored.

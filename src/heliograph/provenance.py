@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.storage import blob_key
-from heliograph.types import Image, KeptImage, Outcome, Plan, Record, Reply, Role, Verdict
+from heliograph.types import (
+    Image,
+    KeptImage,
+    Outcome,
+    Plan,
+    Record,
+    Reply,
+    ReplyImage,
+    ReplyText,
+    Role,
+    Signature,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +69,7 @@ def record_of(
         grounding=plain(reply.grounding) if reply and reply.grounding else {},
         timing=plain(reply.timing) if reply else {},
         texts=tuple(t.text for t in reply.texts if not t.thought) if reply else (),
+        turn=_turn(reply) if reply else (),
         warnings=tuple(warnings),
         finish_reason=(reply.block_reason or reply.finish_reason) if reply else None,
         model_version=reply.model_version if reply else None,
@@ -77,14 +90,33 @@ def request_facts(plan: Plan) -> Mapping[str, Any]:
     return facts
 
 
-def files_of(images: Sequence[Image]) -> dict[str, Path]:
-    """Every file to keep for these images, by blob key."""
-    files: dict[str, Path] = {}
-    for image in images:
-        files[blob_key(image.sha256, image.header.suffix)] = image.path
-        if image.signature:
-            files[blob_key(image.signature.sha256, ".sig")] = image.signature.path
+def files_of(images: Sequence[Image], reply: Reply) -> dict[str, Path]:
+    """Every file to keep of an answer, by blob key."""
+    files = {blob_key(i.sha256, i.header.suffix): i.path for i in images}
+    for part in _parts(reply):
+        if part.signature:
+            files[_signature_key(part.signature)] = part.signature.path
     return files
+
+
+def _turn(reply: Reply) -> tuple[Mapping[str, Any], ...]:
+    spoken = (part for part in _parts(reply) if not part.thought)
+    return tuple(_part_facts(part) for part in sorted(spoken, key=lambda part: part.position))
+
+
+def _part_facts(part: ReplyImage | ReplyText) -> Mapping[str, Any]:
+    facts = {"text": part.text} if isinstance(part, ReplyText) else {"image": part.sha256}
+    if part.signature:
+        facts["signature"] = _signature_key(part.signature)
+    return facts
+
+
+def _parts(reply: Reply) -> tuple[ReplyImage | ReplyText, ...]:
+    return (*reply.images, *reply.texts)
+
+
+def _signature_key(signature: Signature) -> str:
+    return blob_key(signature.sha256, ".sig")
 
 
 def plain(value: Any) -> Any:
@@ -118,5 +150,5 @@ def _kept(image: Image) -> KeptImage:
         pixels=image.header.pixels,
         size=image.size,
         verdict=image.verdict,
-        signature_key=blob_key(image.signature.sha256, ".sig") if image.signature else None,
+        signature_key=_signature_key(image.signature) if image.signature else None,
     )

@@ -200,6 +200,7 @@ class Signature:
 class ReplyImage:
     """One image part as it arrived: decoded from base64, not yet looked at."""
 
+    position: int  # among the parts of the answer
     path: Path  # spool file
     size: int  # bytes
     sha256: str
@@ -213,6 +214,7 @@ class ReplyImage:
 class ReplyText:
     """One text part."""
 
+    position: int  # among the parts of the answer
     text: str
     thought: bool
     signature: Signature | None = None
@@ -395,6 +397,9 @@ class Record:
     grounding: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     timing: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     texts: tuple[str, ...] = ()  # what the model said, thoughts left out
+    # the model's turn, part by part in order, as it must go back when a talk goes on: text, or
+    # image by SHA-256, with the blob key of its signature; thoughts never go back
+    turn: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     finish_reason: str | None = None
     model_version: str | None = None

@@ -62,8 +62,9 @@ def bytes_at(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def overwrite(path: Path) -> None:
-    path.write_bytes(b"written over")
+def replace(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(b"another file of the same name")
 
 
 async def test_reads_back_a_stored_file(blobs: Blobs, file: Path) -> None:
@@ -71,10 +72,10 @@ async def test_reads_back_a_stored_file(blobs: Blobs, file: Path) -> None:
     assert await blobs.read(KEY) == DATA
 
 
-async def test_the_given_file_stays_and_stays_separate(blobs: Blobs, file: Path) -> None:
+async def test_the_given_file_may_be_removed_or_replaced(blobs: Blobs, file: Path) -> None:
     await blobs.put(file, KEY)
     assert bytes_at(file) == DATA
-    overwrite(file)
+    replace(file)
     assert await blobs.read(KEY) == DATA
 
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import sys
+import uuid
 from itertools import count
 from pathlib import Path
 
@@ -18,8 +19,11 @@ async def main(root: Path, spool: Path) -> None:
         if number % 2:
             await blobs.put_bytes(data, key)
         else:
-            await asyncio.to_thread(spool.write_bytes, data)
-            await blobs.put(spool, key)
+            # a file that is handed over is not written to again
+            file = spool.with_name(uuid.uuid4().hex)
+            await asyncio.to_thread(file.write_bytes, data)
+            await blobs.put(file, key)
+            file.unlink()
         sys.stdout.write(f"{key}\n")
         sys.stdout.flush()
 

@@ -8,7 +8,7 @@ from heliograph.emulator.faults.contract import Case, Fault
 from heliograph.emulator.ledger import Call
 from heliograph.emulator.reply import Blob, Painted, Picture, signed_parts
 from heliograph.emulator.scene import Scene, Shot
-from heliograph.emulator.signature import sign
+from heliograph.emulator.signature import sign, weight_of
 
 
 def paint_scene(desk: Desk, call: Call, scene: Scene, fault: Fault, case: Case) -> Painted:
@@ -25,8 +25,9 @@ def paint_scene(desk: Desk, call: Call, scene: Scene, fault: Fault, case: Case) 
             text = fault.base64(text, case)
         images.append((picture, Blob(text=text, kind="final" if shot.role == "final" else "image")))
     short = desk.settings.short_signatures
+    weight = weight_of(max((s.width * s.height for s in scene.shots), default=0))
     signatures = (
-        sign(f"{desk.seed}:{call.id}:{number}", short=short)
+        sign(f"{desk.seed}:{call.id}:{number}", short=short, weight=weight)
         for number in range(signed_parts(scene))
     )
     return Painted(

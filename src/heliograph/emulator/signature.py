@@ -20,16 +20,25 @@ _KEY = b"heliograph emulator thought signature"
 _MAC_BYTES = 32
 # 1.1 to 2.9 million base64 characters were seen on image and text parts (section 13).
 _REALISTIC_BYTES = (825_000, 2_175_000)
+# Seen at 1K. A whole 4K answer was one line of 29.7 MB around a picture of 5 to 12 MB (sections 9
+# and 13), so the signatures of larger pictures must be longer.
+_PIXELS_A_WEIGHT = 3_300_000
 _SHORT_BYTES = (180, 300)
 _BYPASS_BYTES = frozenset(form for word in BYPASS for form in (word.encode(), decode_base64(word)))
 
 Kind = Literal["Image", "Text"]
 
 
-def sign(seed: str, *, short: bool = False) -> bytes:
+def weight_of(pixels: int) -> int:
+    """How many times longer than at 1K the signatures of a picture of this area are."""
+    return max(1, round(pixels / _PIXELS_A_WEIGHT))
+
+
+def sign(seed: str, *, short: bool = False, weight: int = 1) -> bytes:
     """A signature of believable length, the same for the same seed."""
     source = random.Random(seed)  # noqa: S311 - filler, not a secret
     length = source.randint(*(_SHORT_BYTES if short else _REALISTIC_BYTES))
+    length *= 1 if short else weight
     filler = source.randbytes(length)
     return filler + _mac(filler)
 

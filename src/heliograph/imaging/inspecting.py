@@ -48,7 +48,13 @@ def _inspect(window: Window, path: Path) -> Inspection:
     pixels, defect = _decode(header, path)
     if defect is None and pixels != header.pixels:
         defect = f"its header says {header.pixels} px, the decoder {pixels} px"
-    return Inspection(intact=defect is None, defect=defect, pixels=pixels, pages=structure.frames)
+    return Inspection(
+        intact=defect is None,
+        defect=defect,
+        pixels=pixels,
+        pages=structure.frames,
+        trailing=structure.trailing,
+    )
 
 
 def _decode(header: Header, path: Path) -> tuple[Pixels | None, str | None]:

@@ -215,7 +215,7 @@ def _parts(
 ) -> tuple[list[ReplyImage], list[ReplyText]]:
     images: list[ReplyImage] = []
     texts: list[ReplyText] = []
-    for part in _all_parts(candidates):
+    for position, part in enumerate(_all_parts(candidates)):
         thought = part.get("thought") is True
         signature = _signature(wire, part)
         inline = part.get("inlineData", part.get("inline_data"))
@@ -225,6 +225,7 @@ def _parts(
                 declared = inline.get("mimeType", inline.get("mime_type"))
                 images.append(
                     ReplyImage(
+                        position=position,
                         path=spool.path,
                         size=spool.size,
                         sha256=spool.sha256,
@@ -235,7 +236,11 @@ def _parts(
                     )
                 )
         elif isinstance(part.get("text"), str):
-            texts.append(ReplyText(text=part["text"], thought=thought, signature=signature))
+            texts.append(
+                ReplyText(
+                    position=position, text=part["text"], thought=thought, signature=signature
+                )
+            )
     return images, texts
 
 

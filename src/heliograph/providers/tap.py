@@ -38,6 +38,10 @@ _ESCAPES = {
 }
 
 
+# a memoryview where pieces are large: slices of 30 MB are worth not copying
+Text = bytes | memoryview
+
+
 class AnswerTooLarge(ValueError):
     """The answer passed a size limit; reading stopped there."""
 
@@ -64,7 +68,7 @@ class Tapped:
 class Sink(Protocol):
     """Takes the text of one string in pieces."""
 
-    def write(self, text: bytes) -> int:
+    def write(self, text: Text) -> int:
         """Take a piece; return how many bytes went to the file for it."""
 
     def close(self, *, cut: bool) -> Spooled:
@@ -80,7 +84,7 @@ class TextSink:
         self._hash = hashlib.sha256()
         self._size = 0
 
-    def write(self, text: bytes) -> int:
+    def write(self, text: Text) -> int:
         """Keep a piece."""
         self._file.write(text)
         self._hash.update(text)
@@ -114,24 +118,43 @@ class Base64Sink:
         self._ended = False
         self._defect: str | None = None
 
-    def write(self, text: bytes) -> int:
+    def write(self, text: Text) -> int:
         """Decode a piece."""
-        if self._defect is not None:
-            return self._write(text)
-        if self._ended and text:
-            return self._fail("base64 goes on after its padding", text)
-        text = self._pending + text
+        if self._is_broken():
+            return self._file.write(text)
+        count = 0
+        if self._pending:
+            missing = 4 - len(self._pending)
+            group, text = self._pending + bytes(text[:missing]), text[missing:]
+            self._pending = group if len(group) < 4 else b""
+            count = 0 if self._pending else self._decode(group)
         whole = len(text) & ~3
-        self._pending = text[whole:]
+        if whole:
+            count += self._decode(text[:whole])
+        rest = bytes(text[whole:])
+        if self._is_broken():
+            return count + self._file.write(rest)
+        self._pending = self._pending or rest
+        return count
+
+    def _is_broken(self) -> bool:
+        return self._defect is not None
+
+    def _decode(self, groups: Text) -> int:
+        """Decode whole groups of four."""
+        if self._is_broken():
+            return self._file.write(groups)
+        if self._ended:
+            return self._fail("base64 goes on after its padding", groups)
         try:
-            decoded = pybase64.b64decode(text[:whole], validate=True)
+            decoded = pybase64.b64decode(groups, validate=True)
         except ValueError:
-            self._pending = b""
-            return self._fail("not valid base64", text)
+            return self._fail("not valid base64", groups)
         # a valid group that decodes to fewer than 3 bytes was padded, and must be the last one
-        self._ended = len(decoded) != whole // 4 * 3
+        self._ended = len(decoded) != len(groups) // 4 * 3
         self._hash.update(decoded)
-        return self._write(decoded)
+        self._size += len(decoded)
+        return self._file.write(decoded)
 
     def close(self, *, cut: bool) -> Spooled:
         """What was decoded, and why it is not whole when it is not."""
@@ -145,19 +168,11 @@ class Base64Sink:
             defect=self._defect or ("the answer ended inside this string" if cut else None),
         )
 
-    def _fail(self, defect: str, text: bytes) -> int:
+    def _fail(self, defect: str, text: Text) -> int:
         self._defect = defect
         self._file.close()
-        self._size = self._path.stat().st_size
         self._file = self._path.with_name(self._path.name + ".rest").open("wb")
-        self._file.write(text)
-        return len(text)
-
-    def _write(self, data: bytes) -> int:
-        self._file.write(data)
-        if self._defect is None:
-            self._size += len(data)
-        return len(data)
+        return self._file.write(text)
 
 
 SINKS: dict[bytes, Callable[[Path], Sink]] = {
@@ -260,7 +275,7 @@ class Tap:
         if escape >= 0:
             end = escape
         if end > start:
-            self._take(chunk[start:end])
+            self._take(memoryview(chunk)[start:end])
         if escape >= 0:
             return self._take_escape(chunk, end)
         if quote < 0:
@@ -277,7 +292,7 @@ class Tap:
         self._take(_unescape(escape))
         return start + length
 
-    def _take(self, text: bytes) -> None:
+    def _take(self, text: Text) -> None:
         if self._sink is None:
             raise AssertionError("no string is being diverted")
         self._spooled += self._sink.write(text)

@@ -28,8 +28,7 @@ class LocalBlobs:
         self._aside = self._root / ".incoming"
 
     async def put(self, file: Path, key: str) -> None:
-        # a copy, not a hard link: whoever owns `file` may write into it later
-        await asyncio.to_thread(self._store, key, lambda aside: shutil.copyfile(file, aside))
+        await asyncio.to_thread(self._store, key, lambda aside: _adopt(file, aside))
 
     async def put_bytes(self, data: bytes, key: str) -> None:
         await asyncio.to_thread(self._store, key, lambda aside: aside.write_bytes(data))
@@ -69,14 +68,15 @@ class LocalBlobs:
 
     def _write(self, target: Path, write: Callable[[Path], object]) -> None:
         handle, name = tempfile.mkstemp(dir=self._aside)
+        os.close(handle)
         aside = Path(name)
         try:
             write(aside)
+            with aside.open("rb+") as file:
+                os.fsync(file.fileno())
             aside.chmod(0o400)
-            os.fsync(handle)
             _link(aside, target)
         finally:
-            os.close(handle)
             aside.unlink(missing_ok=True)
 
     def _flush_folders(self, folder: Path) -> None:
@@ -140,6 +140,15 @@ def not_found(key: str) -> RecordNotFound:
         remedy="Check the data folder; `rebuild` lists everything that is missing.",
         facts={"key": key},
     )
+
+
+def _adopt(file: Path, aside: Path) -> None:
+    """Take over a file that was handed in: its bytes are not written a second time."""
+    aside.unlink()
+    try:
+        os.link(file, aside)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(file, aside)
 
 
 def _link(aside: Path, target: Path) -> None:

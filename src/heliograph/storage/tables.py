@@ -84,6 +84,7 @@ class RecordColumns(TypedColumns):
     grounding: Named[Any] = Column(JSON, nullable=False)
     timing: Named[Any] = Column(JSON, nullable=False)
     texts: Named[Any] = Column(JSON, nullable=False)
+    turn: Named[Any] = Column(JSON, nullable=False)
     warnings: Named[Any] = Column(JSON, nullable=False)
     finish_reason: Named[str | None] = Column(AnyText)
     model_version: Named[str | None] = Column(AnyText)

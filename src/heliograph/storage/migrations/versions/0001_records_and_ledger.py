@@ -50,6 +50,7 @@ def _create_records() -> None:
         sa.Column("grounding", sa.JSON, nullable=False),
         sa.Column("timing", sa.JSON, nullable=False),
         sa.Column("texts", sa.JSON, nullable=False),
+        sa.Column("turn", sa.JSON, nullable=False),
         sa.Column("warnings", sa.JSON, nullable=False),
         sa.Column("finish_reason", sa.Text),
         sa.Column("model_version", sa.Text),

@@ -1,0 +1,169 @@
+"""Reads the fenced blocks and the links of the pages, and runs blocks as a reader would.
+
+A fence says what becomes of it by the words after its language:
+
+    python, sh          run, in page order, in one folder and one library for each page
+    console             the lines after `$ ` are run, the others must come out
+    python pytest       run by pytest
+    sh parsed           taken apart by the command line, not run
+    sh no-run: REASON   left alone; tests/docs/test_examples.py lists every one
+    text, yaml          nothing to run
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = {"python", "sh", "console", "text", "yaml"}
+EMULATOR_IN_DOCS = "http://127.0.0.1:8787"
+LIMIT = 120  # seconds for one block, on a machine that is busy
+
+_FENCE = re.compile(r"^```(\w*) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+_ID = re.compile(r"kept as ([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fenced block."""
+
+    page: str
+    line: int
+    language: str
+    info: str
+    text: str
+
+    @property
+    def runs(self) -> bool:
+        return self.language in ("python", "sh", "console") and self.info in ("", "pytest")
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def pages() -> list[Path]:
+    """The README and every page below docs/, decisions left out: those are dated records."""
+    found = [p for p in (ROOT / "docs").rglob("*.md") if "decisions" not in p.parts]
+    return [ROOT / "README.md", *sorted(found)]
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            page=page.relative_to(ROOT).as_posix(),
+            line=text.count("\n", 0, match.start()) + 1,
+            language=match[1],
+            info=match[2].strip(),
+            text=match[3],
+        )
+        for match in _FENCE.finditer(text)
+    ]
+
+
+def links(page: Path) -> list[str]:
+    """The targets of the links and pictures of a page."""
+    return _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may say after `#`."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """The commands of a console block, each with the lines that it must print."""
+    command: str | None = None
+    expected: list[str] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            if command is not None:
+                yield command, expected
+            command, expected = line[2:], []
+        elif line.strip():
+            expected.append(line)
+    if command is not None:
+        yield command, expected
+
+
+def words_of(line: str) -> list[str]:
+    """A command line without its first word and its redirections."""
+    words = shlex.split(line.partition(" < ")[0])
+    assert words[0] == "heliograph", line
+    return words[1:]
+
+
+class Session:
+    """A reader who works through one page."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], emulator: str) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._emulator = emulator
+        self._ids: dict[str, str] = {}
+
+    def run(self, block: Block) -> None:
+        """Run a block as its fence says."""
+        if block.language == "console":
+            for command, expected in commands(block):
+                self._console(block, command, expected)
+        elif block.language == "sh":
+            self._succeed(block, ["bash", "-euo", "pipefail", "-c", self._here(block.text)])
+        else:
+            name = "test_example.py" if block.info == "pytest" else "example.py"
+            (self._folder / name).write_text(self._here(block.text), encoding="utf-8")
+            how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if block.info else []
+            self._succeed(block, [sys.executable, *how, name])
+
+    def _console(self, block: Block, command: str, expected: list[str]) -> None:
+        for documented, real in self._ids.items():
+            command = command.replace(documented, real)
+        code, output = self._execute(["bash", "-c", self._here(command)])
+        fails = any(line.startswith("Error:") for line in expected)
+        assert (code != 0) == fails, f"{block}: {command}: exit {code}\n{output}"
+        came = iter(_comparable(line) for line in output.splitlines())
+        for line in expected:
+            # in order, with other lines between them
+            assert _comparable(line) in came, f"{block}: {command}: no {line!r} in\n{output}"
+        documented_ids = _ID.findall("\n".join(expected))
+        self._ids.update(
+            zip(documented_ids, _ID.findall(output), strict=True) if documented_ids else ()
+        )
+
+    def _succeed(self, block: Block, command: list[str]) -> None:
+        code, output = self._execute(command)
+        assert code == 0, f"{block}: exit {code}\n{output}"
+
+    def _execute(self, command: list[str]) -> tuple[int, str]:
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=dict(self._environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode()
+
+    def _here(self, text: str) -> str:
+        return text.replace(EMULATOR_IN_DOCS, self._emulator)
+
+
+def _comparable(line: str) -> str:
+    """A line without what differs from call to call: ids, seconds, bytes, simulated money."""
+    line = " ".join(line.split())
+    if "simulated" in line or line.startswith("Charged:"):
+        line = re.sub(r"\$\d+\.\d+", "$N", line)
+    line = re.sub(r"\b[0-9a-f]{8}\b", "ID", line)
+    line = re.sub(r"\b\d+(\.\d+)? s\b", "N s", line)
+    return re.sub(r"\b\d+(\.\d+)? (MB|kB)\b", "N bytes", line)
