@@ -91,7 +91,7 @@ soak: $(DEV) ## Run the property tests SOAK_ROUNDS times (20), a new seed each r
 			--hypothesis-profile soak --hypothesis-seed $$seed || exit 1; \
 	done
 
-bench: $(RUN) ## Measure one 4K image from request to file
+bench: $(DEV) ## Measure one 4K image from request to file
 	$(BIN)/python bench/one_image.py
 
 lock: $(DEV) ## Lock the requirements anew; LOCK_ARGS=--upgrade takes newer releases

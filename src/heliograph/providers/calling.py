@@ -116,6 +116,7 @@ class Caller:
                 wire = await self._channel.post(request, folder, tell)
                 return replace(_understand(wire, decode), attempts=attempt)
             except HeliographError as error:
+                self._hide_key(error)
                 error.facts["attempts"] = attempt
                 wait = wait_before(error, attempt, self._chance)
                 left = self._deadlines.patience - (time.monotonic() - begun)
@@ -125,7 +126,17 @@ class Caller:
                 await asyncio.sleep(wait)
         raise AssertionError("every rule ends its retries")
 
+    def _hide_key(self, error: HeliographError) -> None:
+        """An upstream may echo the key in its message; ours never carry it further."""
+        error.what = self._channel.without_key(error.what)
+        error.why = error.why and self._channel.without_key(error.why)
+        error.args = (error.what,)
+        for name, value in error.facts.items():
+            if isinstance(value, str):
+                error.facts[name] = self._channel.without_key(value)
+
     async def close(self) -> None:
+        """Close the connections."""
         await self._channel.close()
 
 

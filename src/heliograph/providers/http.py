@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -132,6 +133,13 @@ class Channel:
     def upstream(self) -> str:
         """Host and port the calls go to."""
         return self._base.partition("://")[2].partition("/")[0]
+
+    def without_key(self, text: str) -> str:
+        """The text with every trace of the key masked, also URL-encoded and in base64."""
+        encoded = base64.b64encode(self._key.encode()).decode()
+        for form in sorted({self._key, quote(self._key, safe=""), encoded}, key=len, reverse=True):
+            text = text.replace(form, "(key)")
+        return text
 
     async def post(self, request: WireRequest, folder: Path, tell: Tell) -> WireReply:
         """Send once and read the answer through a tap into `folder`.

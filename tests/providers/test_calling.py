@@ -1,0 +1,322 @@
+"""One call against servers that misbehave on real sockets: how far it came decides what it says."""
+
+import asyncio
+import datetime as dt
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.providers.plans import plan_for, reference
+
+from heliograph.errors import (
+    Charged,
+    DeadlineExceeded,
+    HeliographError,
+    NotSent,
+    OutcomeUnknown,
+    Overloaded,
+    RateLimited,
+    UntrustedUpstream,
+)
+from heliograph.ports import Event
+from heliograph.providers.calling import Caller
+from heliograph.providers.gemini import Gemini
+from heliograph.providers.http import Channel, Deadlines
+from heliograph.types import Reply
+
+QUICK = Deadlines(connect=2, write=2, first_byte=0.4, between=0.4, call=3, patience=20)
+IMAGE = {"inlineData": {"mimeType": "image/jpeg", "data": "QUJD"}}
+GOOD = json.dumps(
+    {"candidates": [{"content": {"parts": [IMAGE]}, "finishReason": "STOP"}]}
+).encode()
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(body: bytes, status: str = "200 OK", length: int | None = None) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {length or len(body)}\r\n\r\n".encode() + body
+
+
+async def request_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if line.startswith(b"content-length")
+    )
+    return head, await reader.readexactly(length)
+
+
+class Server:
+    """Answers each connection with the next handler, the last one again and again."""
+
+    def __init__(self, *handlers: Handle) -> None:
+        self.handlers = handlers
+        self.arrivals: list[float] = []
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        turn = min(len(self.arrivals), len(self.handlers) - 1)
+        self.arrivals.append(time.monotonic())
+        try:
+            await self.handlers[turn](reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(*handlers: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = Server(*handlers)
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    try:
+        yield server
+    finally:
+        listening.close()
+        await listening.wait_closed()
+
+
+def says(body: bytes, status: str = "200 OK", length: int | None = None) -> Handle:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(answer(body, status, length))
+        await writer.drain()
+
+    return handle
+
+
+def says_then_waits(part: bytes, seconds: float) -> Handle:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(seconds)
+
+    return handle
+
+
+def error(code: int, *details: Mapping[str, object]) -> Handle:
+    body = {"error": {"code": code, "message": "no", "details": list(details)}}
+    return says(json.dumps(body).encode(), f"{code} no")
+
+
+async def call(
+    url: str, folder: Path, limits: Deadlines = QUICK, events: list[Event] | None = None
+) -> Reply:
+    spool = folder / "spool"
+    spool.mkdir()
+    provider = Gemini(Caller(Channel(url, "v1", "secret-key", limits), limits), simulated=False)
+    try:
+        seen: list[Event] = [] if events is None else events
+        return await provider.generate(plan_for(), spool, seen.append)
+    finally:
+        await provider.close()
+
+
+async def test_a_good_answer_and_its_events(tmp_path: Path) -> None:
+    events: list[Event] = []
+    async with serving(says(GOOD)) as server:
+        reply = await call(server.url, tmp_path, events=events)
+    assert reply.images[0].path.read_bytes() == b"ABC"
+    names = [e.name for e in events if e.name != "receiving"]
+    assert names == ["connected", "sent", "answering"]
+    times = (reply.timing.connected, reply.timing.sent, reply.timing.first_byte, reply.timing.done)
+    assert all(t is not None for t in times)
+    assert list(times) == sorted(t for t in times if t is not None)
+
+
+async def test_what_goes_over_the_wire(tmp_path: Path) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await request_of(reader))
+        writer.write(answer(GOOD))
+        await writer.drain()
+
+    big = tmp_path / "big.png"
+    big.write_bytes(bytes(range(256)) * 20_000)
+    parts = reference(b"small"), replace(reference(b""), source=big, size=big.stat().st_size)
+    async with serving(look) as server:
+        limits = Deadlines()
+        provider = Gemini(
+            Caller(Channel(server.url, "v1", "secret-key", limits), limits), simulated=False
+        )
+        (tmp_path / "spool").mkdir()
+        await provider.generate(
+            plan_for(checked_references=parts), tmp_path / "spool", lambda _event: None
+        )
+        await provider.close()
+    head, body = seen[0]
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0] == "post /v1/models/gemini-3-pro-image:generatecontent http/1.1"
+    assert "x-goog-api-key: secret-key" in lines
+    assert "accept-encoding: identity" in lines
+    assert "x-server-timeout: 180" in lines
+    assert len(json.loads(body)["contents"][0]["parts"]) == 3
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    async with serving(says(GOOD)) as server:
+        url = server.url
+    events: list[Event] = []
+    with pytest.raises(NotSent) as caught:
+        await call(url, tmp_path, events=events)
+    assert caught.value.charged is Charged.NO
+    assert caught.value.facts["attempts"] == 4
+    assert [e.name for e in events] == ["retrying"] * 3
+
+
+async def test_no_such_host(tmp_path: Path) -> None:
+    with pytest.raises(NotSent):
+        await call("http://upstream.invalid", tmp_path)
+
+
+def certificate(folder: Path, name: str, days: int) -> ssl.SSLContext:
+    """A self-signed certificate that lasts `days`, expired when negative."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=9))
+        .not_valid_after(now + dt.timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.mark.parametrize("days", [30, -1])
+async def test_a_certificate_that_does_not_hold(tmp_path: Path, days: int) -> None:
+    received: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(100_000))
+
+    tls = certificate(tmp_path, "upstream", days)
+    async with serving(listen, tls=tls) as server:
+        with pytest.raises(UntrustedUpstream) as caught:
+            await call(server.url, tmp_path)
+    assert caught.value.facts["attempts"] == 1
+    assert not any(b"secret-key" in data for data in received)
+
+
+async def test_silence_after_sending_is_an_unknown_outcome(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    async with serving(says_then_waits(b"", 5)) as server:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await call(server.url, tmp_path)
+    assert 0.3 <= time.monotonic() - begun <= 2
+    assert caught.value.charged is Charged.UNKNOWN
+    assert len(server.arrivals) == 1
+
+
+async def test_silence_inside_the_answer_keeps_what_arrived(tmp_path: Path) -> None:
+    part = answer(GOOD)[: -len(GOOD) + GOOD.index(b"QUJD") + 2]
+    async with serving(says_then_waits(part, 5)) as server:
+        with pytest.raises(OutcomeUnknown):
+            await call(server.url, tmp_path)
+    assert len(server.arrivals) == 1
+    assert [p.name for p in (tmp_path / "spool").rglob("part-*")]
+
+
+async def test_a_steady_drip_ends_at_the_deadline_of_the_call(tmp_path: Path) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        whole = answer(GOOD + b" " * 1000)
+        body = whole.index(b"\r\n\r\n") + 4
+        writer.write(whole[:body])
+        for byte in whole[body:]:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    begun = time.monotonic()
+    async with serving(drip) as server:
+        with pytest.raises(OutcomeUnknown):
+            await call(server.url, tmp_path, replace(QUICK, call=1.0))
+    assert 0.8 <= time.monotonic() - begun <= 2.5
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -5])
+async def test_a_broken_connection_after_sending(tmp_path: Path, cut: int) -> None:
+    whole = answer(GOOD)
+    async with serving(says_then_waits(whole[:cut], 0)) as server:
+        with pytest.raises(OutcomeUnknown):
+            await call(server.url, tmp_path)
+    assert len(server.arrivals) == 1
+
+
+async def test_told_waits_are_never_undercut(tmp_path: Path) -> None:
+    told = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}
+    async with serving(error(429, told), says(GOOD)) as server:
+        reply = await call(server.url, tmp_path)
+    first, second = server.arrivals
+    assert 1.0 <= second - first <= 1.6
+    assert reply.attempts == 2
+
+
+async def test_patience_ends_the_retries(tmp_path: Path) -> None:
+    told = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}
+    begun = time.monotonic()
+    async with serving(error(429, told)) as server:
+        with pytest.raises(RateLimited) as caught:
+            await call(server.url, tmp_path)
+    assert caught.value.retry_after == 30
+    assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind", "calls"),
+    [
+        (error(503), Overloaded, 3),
+        (error(504), DeadlineExceeded, 2),
+        (says(b"<html>bad gateway</html>", "502 Bad Gateway"), Overloaded, 3),
+    ],
+)
+async def test_failures_that_cost_nothing_are_tried_again(
+    tmp_path: Path, handle: Handle, kind: type[HeliographError], calls: int
+) -> None:
+    async with serving(handle) as server:
+        with pytest.raises(kind):
+            await call(server.url, tmp_path)
+    assert len(server.arrivals) == calls
+    folders = sorted(p.name for p in (tmp_path / "spool").iterdir())
+    assert folders == [f"attempt-{n}" for n in range(1, calls + 1)]
+
+
+async def test_the_key_is_in_no_error(tmp_path: Path) -> None:
+    echo = {"error": {"code": 400, "message": "bad key secret-key c2VjcmV0LWtleQ=="}}
+    async with serving(says(json.dumps(echo).encode(), "400 no")) as server:
+        with pytest.raises(HeliographError) as caught:
+            await call(server.url, tmp_path)
+    assert "secret-key" not in str(caught.value)
+    assert "c2VjcmV0LWtleQ==" not in str(caught.value)
+    assert "bad key (key)" in str(caught.value)
+    assert "secret-key" not in json.dumps(caught.value.as_dict())
