@@ -1,11 +1,16 @@
 """From a prompt to a kept image, through real sockets, and both ledgers equal."""
 
+import base64
 import hashlib
+import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
-from tests.e2e.conftest import Bill
+from tests.e2e.conftest import Bill, Emulated
 
 from heliograph import (
     AsyncHeliograph,
@@ -332,3 +337,45 @@ def test_five_lines_of_ordinary_code(tmp_path: Path) -> None:
         preview = result._repr_png_()
     assert preview is not None
     assert preview.startswith(b"\x89PNG")
+
+
+async def test_a_kept_turn_goes_back_byte_for_byte(
+    helio: AsyncHeliograph, emulated: Emulated, project: str
+) -> None:
+    result = await helio.generate("A fox", size="1K")
+    stored = (await helio._open_store()).blobs
+
+    async def part(facts: Mapping[str, Any]) -> dict[str, Any]:
+        signed = {"thoughtSignature": (await stored.read(facts["signature"])).decode()}
+        if "text" in facts:
+            return {"text": facts["text"], **signed}
+        data = base64.b64encode(result.path.read_bytes()).decode()
+        return {"inlineData": {"mimeType": "image/jpeg", "data": data}, **signed}
+
+    turn = [await part(facts) for facts in result.record.turn]
+    assert [sorted(p) for p in turn] == [
+        ["text", "thoughtSignature"],
+        ["inlineData", "thoughtSignature"],
+    ]
+    assert await _continued(emulated.url, project, turn) == 200
+    turn[1]["thoughtSignature"] = "A" + turn[1]["thoughtSignature"][1:]
+    assert await _continued(emulated.url, project, turn) == 400
+
+
+async def _continued(url: str, project: str, turn: list[dict[str, Any]]) -> int:
+    """The status of a second turn after this one; the emulator enforces signatures."""
+    contents = [
+        {"role": "user", "parts": [{"text": "A fox"}]},
+        {"role": "model", "parts": turn},
+        {"role": "user", "parts": [{"text": "Make it night"}]},
+    ]
+    async with (
+        aiohttp.ClientSession(headers={"x-goog-api-key": f"emu-project-{project}"}) as session,
+        session.post(
+            f"{url}/v1/models/gemini-3-pro-image:generateContent",
+            data=io.BytesIO(json.dumps({"contents": contents}).encode()),
+            headers={"content-type": "application/json"},
+        ) as response,
+    ):
+        await response.read()
+        return response.status

@@ -68,7 +68,7 @@ def list_(
         print_lines(['There is nothing yet. Try: heliograph generate "A lighthouse at dawn"'])
         return 0
     print_table(
-        ["id", "when (UTC)", "prompt", "model", "pixels", "", "cost", ""],
+        ["id", "when (UTC)", "prompt", "pixels", "", "cost", ""],
         [_row(r) for r in records],
         right=("cost", "pixels"),
     )
@@ -181,7 +181,6 @@ def _row(record: Record) -> list[str]:
         record.id[:8],
         f"{record.created:%Y-%m-%d %H:%M}",
         short,
-        record.model,
         str(kept.pixels) if kept else "",
         _state(record),
         dollars(record.cost),
