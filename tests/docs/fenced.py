@@ -10,17 +10,26 @@ A fence says what becomes of it by the words after its language:
     text, yaml          nothing to run
 """
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+import pytest
+
+from heliograph.cli import build_app
+from heliograph.cli.edge import run
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "sh", "console", "text", "yaml"}
 EMULATOR_IN_DOCS = "http://127.0.0.1:8787"
+ONE_BY_ONE = "import runpy, sys; [runpy.run_path(f, run_name='__main__') for f in sys.argv[1:]]"
 LIMIT = 120  # seconds for one block, on a machine that is busy
 
 _FENCE = re.compile(r"^```(\w*) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -110,23 +119,32 @@ class Session:
         self._emulator = emulator
         self._ids: dict[str, str] = {}
 
-    def run(self, block: Block) -> None:
-        """Run a block as its fence says."""
-        if block.language == "console":
-            for command, expected in commands(block):
-                self._console(block, command, expected)
-        elif block.language == "sh":
-            self._succeed(block, ["bash", "-euo", "pipefail", "-c", self._here(block.text)])
-        else:
-            name = "test_example.py" if block.info == "pytest" else "example.py"
+    def work_through(self, page: Path) -> None:
+        """Run the blocks of a page as their fences say, in order."""
+        wanted = (block for block in blocks(page) if block.runs)
+        for (language, info), group in groupby(wanted, key=lambda b: (b.language, b.info)):
+            if language == "python":
+                self._python(list(group), in_pytest=bool(info))
+                continue
+            for block in group:
+                if language == "console":
+                    for command, expected in commands(block):
+                        self._console(block, command, expected)
+                else:
+                    self._succeed(block, ["bash", "-euo", "pipefail", "-c", self._here(block.text)])
+
+    def _python(self, group: list[Block], *, in_pytest: bool) -> None:
+        """Examples that follow one another share a process, but no names."""
+        files = [f"test_line_{block.line}.py" for block in group]
+        for name, block in zip(files, group, strict=True):
             (self._folder / name).write_text(self._here(block.text), encoding="utf-8")
-            how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if block.info else []
-            self._succeed(block, [sys.executable, *how, name])
+        how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if in_pytest else ["-c", ONE_BY_ONE]
+        self._succeed(group[0], [sys.executable, *how, *files])
 
     def _console(self, block: Block, command: str, expected: list[str]) -> None:
         for documented, real in self._ids.items():
             command = command.replace(documented, real)
-        code, output = self._execute(["bash", "-c", self._here(command)])
+        code, output = self._at_once(words_of(command))
         fails = any(line.startswith("Error:") for line in expected)
         assert (code != 0) == fails, f"{block}: {command}: exit {code}\n{output}"
         came = iter(_comparable(line) for line in output.splitlines())
@@ -137,6 +155,20 @@ class Session:
         self._ids.update(
             zip(documented_ids, _ID.findall(output), strict=True) if documented_ids else ()
         )
+
+    def _at_once(self, words: list[str]) -> tuple[int, str]:
+        """Run a command in this process: loading the program takes longer than most of them."""
+        screen = io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.chdir(self._folder),
+            contextlib.redirect_stdout(screen),
+            contextlib.redirect_stderr(screen),
+        ):
+            for name, value in self._environment.items():
+                patch.setenv(name, value)
+            code = run(build_app(), words)
+        return code, screen.getvalue()
 
     def _succeed(self, block: Block, command: list[str]) -> None:
         code, output = self._execute(command)

@@ -23,9 +23,7 @@ NOT_RUN = [
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_example_of_a_page(page: Path, session: Session) -> None:
-    for block in blocks(page):
-        if block.runs:
-            session.run(block)
+    session.work_through(page)
 
 
 def test_every_example_of_the_command_line_is_understood() -> None:

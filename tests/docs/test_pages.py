@@ -83,13 +83,13 @@ def test_named_limits_are_the_settings() -> None:
 
 
 def test_readme_install_size() -> None:
-    """Within a third, because wheels differ by platform; the promise is 250 MB."""
+    """The disk shows more than the files hold: compiled modules and whole blocks come on top."""
     found = re.search(r"takes about (\d+) MB on disk", README)
     assert found is not None
     told = int(found[1])
-    size = sum(_size(name) for name in _needed("heliograph")) / 2**20
-    assert size < 250
-    assert told * 2 / 3 < size < told * 4 / 3
+    held = sum(_size(name) for name in _needed("heliograph")) / 2**20
+    assert held < told < held * 1.6
+    assert told < 250
 
 
 def _needed(name: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
