@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
@@ -21,16 +23,18 @@ from heliograph.errors import (
     RecordNotFound,
     StorageError,
 )
-from heliograph.imaging import DirectImager, VipsImager
+from heliograph.imaging import DirectImager, VipsImager, ending
 from heliograph.money import parse_dollars
 from heliograph.observe import fan_out, log_event
+from heliograph.planning import PRINT_STRETCH, for_picture
 from heliograph.ports import Blobs, Books, CostRow, Imager, Observer, Provider
 from heliograph.providers.calling import Caller
 from heliograph.providers.emulated import Emulator, start_emulator
-from heliograph.providers.gemini import HOST, Gemini
-from heliograph.providers.http import Channel, Deadlines
+from heliograph.providers.gemini import HOST, Gemini, encode
+from heliograph.providers.http import Channel, Deadlines, Listing
+from heliograph.providers.wire import WireRequest
 from heliograph.settings import Key, Settings, find_key, load_settings
-from heliograph.storage import RebuildReport, open_storage, rebuild
+from heliograph.storage import FileCheck, RebuildReport, open_storage, rebuild, verify
 from heliograph.types import (
     Export,
     ExportSpec,
@@ -46,6 +50,7 @@ EMULATOR_KEY = "emulator-needs-no-real-key"
 # a whole 4K picture decodes in 0.1 s of CPU; a machine that is merely busy must never make a paid
 # picture look broken
 INSPECT_TIMEOUT = 60.0  # seconds
+ALL = 10**9  # more records than any library has
 
 
 class Options(TypedDict, total=False):
@@ -187,6 +192,14 @@ class AsyncHeliograph:
         """Like `plan`, for a `Request` made elsewhere."""
         return await pipeline.prepare(request, self.settings.model)
 
+    async def admit(self, request: Request) -> Plan:
+        """Like `plan_request`, refusing also what `run` would refuse before sending."""
+        return await pipeline.admit(request, self.settings.model)
+
+    def wire(self, plan: Plan) -> WireRequest:
+        """The exact HTTP request of a plan, without its key."""
+        return encode(plan)
+
     async def generate(self, prompt: str, **options: Unpack[Options]) -> Result:
         """Make one image, checked, kept and settled.
 
@@ -201,9 +214,8 @@ class AsyncHeliograph:
     async def run(self, request: Request) -> Result:
         """Like `generate`, for a `Request` made elsewhere."""
         # a request that cannot be sent must not start an emulator or ask for a key
-        await self.plan_request(request)
-        parts = await self._open()
-        result = await pipeline.make(request, parts, self._observer, self.settings.model)
+        plan = await self.admit(request)
+        result = await pipeline.make(plan, await self._open(), self._observer)
         return replace(result, preview=lambda: _preview(result.path))
 
     async def access(self) -> Access:
@@ -247,11 +259,15 @@ class AsyncHeliograph:
         """
         record = await self.image(record_id)
         original = await self.original(record)
+        use, kept, stretch = options.get("use"), record.result, Fraction(1)
+        if use and kept:
+            options["use"], is_print = for_picture(use, kept.pixels)
+            stretch = PRINT_STRETCH if is_print else stretch
         # planned as if it were to be made, because that is where finishing is checked
         plan = await self.plan("export", **options)
-        _refuse_enlarging(record, plan.exports)
+        _refuse_enlarging(record, plan.exports, stretch)
         store = await self._open_store()
-        return await pipeline.export(record.id, original, plan.exports, store.imager, store.home)
+        return await pipeline.export(record, original, plan.exports, store.imager, store.home)
 
     async def costs(
         self, by: str = "day", *, since: datetime | None = None, until: datetime | None = None
@@ -262,6 +278,47 @@ class AsyncHeliograph:
     async def lines(self, record_id: str) -> Sequence[LedgerLine]:
         """The ledger lines of one record."""
         return await (await self._open_store()).books.lines(record_id)
+
+    async def verify(
+        self, record_ids: Sequence[str] = (), *, deep: bool = False
+    ) -> tuple[FileCheck, ...]:
+        """Hash and walk every stored original and signature, of some records or of all.
+
+        Args:
+            record_ids: ids or unambiguous beginnings; none means all records.
+            deep: also decode each picture.
+
+        Raises:
+            RecordNotFound: none or several records match an id.
+        """
+        store = await self._open_store()
+        records = [await store.books.find(record_id) for record_id in record_ids]
+        if not record_ids:
+            records = list(await store.books.recent(limit=ALL))
+
+        async def defect(path: Path) -> str | None:
+            walked = await asyncio.to_thread(ending, path)
+            if not walked.complete or not deep:
+                return walked.defect
+            return (await store.imager.inspect(path)).defect
+
+        return await verify(records, store.blobs, defect)
+
+    async def check_models(self) -> tuple[Access, Listing]:
+        """Ask the upstream for its models: free, and it proves address, key and clock.
+
+        Raises:
+            MissingKey, CredentialRejected: there is no key, or it is not accepted.
+            UpstreamError: no usable answer within four seconds.
+        """
+        with TemporaryDirectory(prefix="heliograph-") as scratch:
+            emulator, channel, access = await self._dial(Path(scratch) / "ledger.jsonl")
+            try:
+                return access, await channel.models()
+            finally:
+                await channel.close()
+                if emulator is not None:
+                    await emulator.close()
 
     async def rebuild(self) -> RebuildReport:
         """Re-create database rows that are missing from the sidecars beside the originals."""
@@ -299,20 +356,9 @@ class AsyncHeliograph:
             return self._parts
 
     async def _connect(self, store: _Store) -> _Parts:
-        settings = self.settings
-        emulator: Emulator | None = None
-        if settings.simulate and not settings.base_url:
-            ledger = store.home / "emulator" / "ledger.jsonl"
-            emulator = await start_emulator(ledger, *self._emulator_options)
-        base_url = emulator.url if emulator else settings.base_url or HOST
-        deadlines = Deadlines(
-            connect=settings.connect_timeout,
-            first_byte=settings.answer_timeout,
-            call=settings.call_timeout,
-            patience=settings.patience,
-        )
-        channel, access = await self._reach(base_url, deadlines, started=emulator is not None)
-        provider = Gemini(Caller(channel, deadlines), simulated=access.simulated)
+        ledger = store.home / "emulator" / "ledger.jsonl"
+        emulator, channel, access = await self._dial(ledger)
+        provider = Gemini(Caller(channel, self._deadlines()), simulated=access.simulated)
         return _Parts(
             provider=provider,
             imager=store.imager,
@@ -322,6 +368,27 @@ class AsyncHeliograph:
             access=access,
             emulator=emulator,
         )
+
+    def _deadlines(self) -> Deadlines:
+        settings = self.settings
+        return Deadlines(
+            connect=settings.connect_timeout,
+            first_byte=settings.answer_timeout,
+            call=settings.call_timeout,
+            patience=settings.patience,
+        )
+
+    async def _dial(self, ledger: Path) -> tuple[Emulator | None, Channel, Access]:
+        """A channel to the configured upstream, which is started if it is the emulator."""
+        settings = self.settings
+        emulator: Emulator | None = None
+        if settings.simulate and not settings.base_url:
+            emulator = await start_emulator(ledger, *self._emulator_options)
+        base_url = emulator.url if emulator else settings.base_url or HOST
+        channel, access = await self._reach(
+            base_url, self._deadlines(), started=emulator is not None
+        )
+        return emulator, channel, access
 
     async def _reach(
         self, base_url: str, deadlines: Deadlines, *, started: bool
@@ -370,15 +437,18 @@ def _is_loopback(url: str) -> bool:
     return name in ("localhost", "[::1]") or name.startswith("127.")
 
 
-def _refuse_enlarging(record: Record, specs: Sequence[ExportSpec]) -> None:
-    """An export never invents pixels that the original does not have."""
+def _refuse_enlarging(record: Record, specs: Sequence[ExportSpec], stretch: Fraction) -> None:
+    """An export never invents pixels that the original does not have, but for a print's few."""
     kept = record.result
     for spec in specs:
         wanted = spec.pixels
         if (
             kept
             and wanted
-            and (wanted.width > kept.pixels.width or wanted.height > kept.pixels.height)
+            and (
+                wanted.width > kept.pixels.width * stretch
+                or wanted.height > kept.pixels.height * stretch
+            )
         ):
             problem = Problem(
                 field="pixels",

@@ -1,31 +1,31 @@
 """Every error Heliograph raises, drawn as one tree.
 
-    HeliographError
+    HeliographError                                                          exit 1
     ├── InvalidRequest            the request cannot be sent as it is        exit 2
-    │   └── PriceUnknown          no dated price, so never free              exit 2
-    ├── ConfigurationError        settings or keys are missing or wrong      exit 3
-    │   ├── MissingKey
-    │   └── CredentialRejected    the upstream does not accept the key
-    ├── CostLimitExceeded         dearer than the caller allows              exit 4
-    ├── UpstreamError             the upstream did not answer with an image  exit 5
+    │   └── PriceUnknown          no dated price, so never free
+    ├── ConfigurationError        settings or keys are missing or wrong      exit 2
+    │   ├── MissingKey                                                       exit 4
+    │   └── CredentialRejected    the upstream does not accept the key       exit 4
+    ├── CostLimitExceeded         dearer than the caller allows              exit 7
+    ├── UpstreamError             the upstream did not answer with an image  exit 8
     │   ├── NotSent               it never received the request
     │   ├── UntrustedUpstream     its TLS certificate does not hold
     │   ├── RequestRejected       it calls the request wrong                 exit 2
-    │   ├── RateLimited           too fast; try again later
-    │   ├── QuotaExhausted        waiting a little will not help
+    │   ├── RateLimited           too fast; try again later                  exit 5
+    │   ├── QuotaExhausted        waiting a little will not help             exit 5
     │   ├── Overloaded            it has no capacity now
     │   ├── DeadlineExceeded      it gave up by itself
-    │   ├── OutcomeUnknown        sent, but the answer never came whole      exit 7
-    │   ├── ProtocolError         it answered something that makes no sense  exit 7
-    │   └── CorruptImage          paid for, but the bytes are not an image   exit 7
+    │   ├── OutcomeUnknown        sent, but the answer never came whole
+    │   ├── ProtocolError         it answered something that makes no sense
+    │   └── CorruptImage          paid for, but the bytes are not an image
     ├── Refused                   a whole answer without an image            exit 6
     │   ├── PolicyBlocked
     │   └── NoImage
     ├── SizeMismatch              `strict`: other pixels than asked          exit 8
-    └── StorageError              a file or the database said no             exit 9
-        ├── WouldOverwrite
-        ├── RecordNotFound
-        └── FinishError           the original is safe, an export failed
+    └── StorageError              a file or the database said no             exit 1
+        ├── WouldOverwrite                                                   exit 2
+        ├── RecordNotFound                                                   exit 9
+        └── FinishError           the original is safe, an export failed     exit 3
 
 Invariant: each error says what happened, why, what to do, whether it was charged, and
 whether trying again can help. Foreign errors are mapped where they enter, cause kept.
@@ -127,7 +127,7 @@ class InvalidRequest(HeliographError):
         super().__init__(
             f"The request has {count} problem{'s' if count != 1 else ''}.",
             why="; ".join(str(p) for p in self.problems),
-            remedy=remedy or "Nothing was sent and nothing was charged.",
+            remedy=remedy or "Change what is listed and try again; nothing was sent.",
             facts={
                 "problems": [
                     {
@@ -152,33 +152,35 @@ class ConfigurationError(HeliographError):
     """A setting is missing or wrong."""
 
     code = "configuration"
-    exit_code = 3
+    exit_code = 2
 
 
 class MissingKey(ConfigurationError):
     """No API key was found in any configured place."""
 
     code = "missing_key"
+    exit_code = 4
 
 
 class CredentialRejected(ConfigurationError):
     """The upstream does not accept the key (invalid, expired, leaked, blocked)."""
 
     code = "credential_rejected"
+    exit_code = 4
 
 
 class CostLimitExceeded(HeliographError):
     """The estimate is above the caller's limit; nothing was sent."""
 
     code = "cost_limit"
-    exit_code = 4
+    exit_code = 7
 
 
 class UpstreamError(HeliographError):
     """The upstream did not answer with an image."""
 
     code = "upstream"
-    exit_code = 5
+    exit_code = 8
 
 
 class NotSent(UpstreamError):
@@ -205,6 +207,7 @@ class RateLimited(UpstreamError):
     """Too many requests; `retry_after` tells when to come back."""
 
     code = "rate_limited"
+    exit_code = 5
     retryable = True
 
 
@@ -212,6 +215,7 @@ class QuotaExhausted(UpstreamError):
     """A daily quota, a free tier, prepaid credit or a spend cap is used up."""
 
     code = "quota_exhausted"
+    exit_code = 5
 
 
 class Overloaded(UpstreamError):
@@ -232,21 +236,18 @@ class OutcomeUnknown(UpstreamError):
     """The request was sent whole and the answer never came whole; it may be charged."""
 
     code = "outcome_unknown"
-    exit_code = 7
 
 
 class ProtocolError(UpstreamError):
     """The answer does not have the shape of an answer."""
 
     code = "upstream_protocol"
-    exit_code = 7
 
 
 class CorruptImage(UpstreamError):
     """The answer came and is paid for, but its bytes are no intact image."""
 
     code = "corrupt_image"
-    exit_code = 7
 
 
 class Refused(HeliographError):
@@ -280,22 +281,25 @@ class StorageError(HeliographError):
     """A file or the database refused."""
 
     code = "storage"
-    exit_code = 9
+    exit_code = 1
 
 
 class WouldOverwrite(StorageError):
     """The destination exists and `force` was not given."""
 
     code = "would_overwrite"
+    exit_code = 2
 
 
 class RecordNotFound(StorageError):
     """No record has this id."""
 
     code = "not_found"
+    exit_code = 9
 
 
 class FinishError(StorageError):
     """The original is safe; this export could not be made as asked."""
 
     code = "finish_failed"
+    exit_code = 3

@@ -16,7 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from heliograph.errors import Charged, CorruptImage, HeliographError, SizeMismatch, StorageError
+from heliograph.errors import (
+    Charged,
+    CorruptImage,
+    HeliographError,
+    InvalidRequest,
+    Problem,
+    SizeMismatch,
+    StorageError,
+)
 from heliograph.imaging import NotAnImage, check_references, ending, judge, read_header
 from heliograph.ledger import (
     Settlement,
@@ -82,14 +90,12 @@ class Looked:
         return next((i for i in self.images if i.role is Role.RESULT), None)
 
 
-async def make(request: Request, tools: Tools, observer: Observer, model: str | None) -> Result:
-    """Make one image.
+async def make(plan: Plan, tools: Tools, observer: Observer) -> Result:
+    """Make one image of a plan that `admit` has let through.
 
     Raises:
         HeliographError: see the tree in errors.py; `record_id` names what was kept.
     """
-    plan = await prepare(request, model)
-    refuse_above_limit(plan)
     call = Call(
         id=secrets.token_hex(16),
         upstream=tools.provider.upstream,
@@ -97,15 +103,42 @@ async def make(request: Request, tools: Tools, observer: Observer, model: str | 
     )
     say = _teller(observer, call.id)
     say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
-    reply = await send(plan, call, tools, observer)
-    looked = await look(reply, plan, tools.imager)
-    record = await keep_answer(call, plan, reply, looked, tools)
-    say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
-    raise_unless_answered(record, plan, reply, looked)
-    original = await tools.blobs.local(_result_key(record), tools.home / "exports" / record.id)
-    exports = await export(record.id, original, plan.exports, tools.imager, tools.home)
+    try:
+        reply = await send(plan, call, tools, observer)
+        looked = await look(reply, plan, tools.imager)
+        record = await keep_answer(call, plan, reply, looked, tools)
+        say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
+        raise_unless_answered(record, plan, reply, looked)
+        original = await tools.blobs.local(_result_key(record), tools.home / "exports" / record.id)
+        exports = await export(record, original, plan.exports, tools.imager, tools.home)
+    except HeliographError as error:
+        error.facts["simulated"] = call.simulated
+        raise
     say("exported", files=len(exports))
     return Result(record=record, plan=plan, path=original, exports=exports)
+
+
+async def admit(request: Request, model: str | None) -> Plan:
+    """Everything that can be refused before a key, a connection or a cent is needed.
+
+    Raises:
+        InvalidRequest: lists every problem.
+        CostLimitExceeded: the worst case is above the caller's limit.
+    """
+    plan = await prepare(request, model)
+    if plan.tier == "batch":
+        raise InvalidRequest(
+            [
+                Problem(
+                    field="tier",
+                    value="batch",
+                    message="batches can be priced, but not sent yet",
+                    nearest=("flex", "standard"),
+                )
+            ]
+        )
+    refuse_above_limit(plan)
+    return plan
 
 
 async def prepare(request: Request, model: str | None) -> Plan:
@@ -233,16 +266,17 @@ def raise_unless_answered(record: Record, plan: Plan, reply: Reply, looked: Look
 
 
 async def export(
-    record_id: str, original: Path, specs: Sequence[ExportSpec], imager: Imager, home: Path
+    record: Record, original: Path, specs: Sequence[ExportSpec], imager: Imager, home: Path
 ) -> tuple[Export, ...]:
     """Make the finished files; the original stays untouched and safe whatever happens here."""
-    folder = home / "exports" / record_id
+    folder = home / "exports" / record.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return tuple([await imager.finish(original, spec, folder) for spec in specs])
     except HeliographError as error:
-        error.record_id = record_id
-        error.facts["original"] = str(original)
+        error.record_id = record.id
+        error.charged = Charged.YES if record.cost else Charged.NO
+        error.facts |= {"original": str(original), "cost_micro": record.cost}
         raise
 
 

@@ -1,20 +1,22 @@
 """Settings: read once, frozen, all mistakes reported together. The only file that reads the
 environment.
 
-Invariant: a key is looked for in one documented order, and whoever uses it can say where it was
-found. Nothing here is ever written to a log.
+Invariant: settings and keys are looked for in one documented order each, and whoever uses one can
+say where it was found. Nothing here is ever written to a log, and no key to a file.
 """
 
 import difflib
 import importlib
 import os
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from platformdirs import user_config_path, user_data_path
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import (
     AWSSecretsManagerSettingsSource,
     AWSSystemsManagerSettingsSource,
@@ -33,20 +35,41 @@ from heliograph.errors import ConfigurationError, MissingKey
 PREFIX = "HELIOGRAPH_"
 # The official SDK prefers GOOGLE_API_KEY when both are set; the same key must pay in both.
 KEY_NAMES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+KEYRING = "heliograph"  # the service name under which keys are stored
 REMEDY_FOR_KEY = (
-    "Set GEMINI_API_KEY (or put it into .env), or add --simulate (library: simulate=True) "
-    "to use the local emulator at no cost."
+    "Set GEMINI_API_KEY (or put it into .env), store one with `heliograph auth set`, or add "
+    "--simulate (library: simulate=True) to use the local emulator at no cost."
 )
 
 
+def _expanded(path: Path) -> Path:
+    """`~` as a shell would read it; a configuration file has no shell."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
+
+
 class Settings(BaseSettings):
-    """Everything an operator can set, from `HELIOGRAPH_…` variables or a `.env` file."""
+    """Everything an operator can set; `load_settings` gathers it from all places."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
-    home: Path = Field(
+    config: Folder | None = Field(
+        default=None,
+        description="A TOML file with further settings; without it `config.toml` in the user's "
+        "configuration folder (`heliograph config path`).",
+    )
+    home: Folder = Field(
         default_factory=lambda: user_data_path("heliograph", appauthor=False),
         description="Folder of the library: originals, database, spool.",
     )
@@ -71,7 +94,7 @@ class Settings(BaseSettings):
         "`aws-parameter-store:/PATH`, `gcp-secret-manager:PROJECT`, `azure-key-vault:URL`, "
         "`keyring`.",
     )
-    secrets_dir: Path = Field(
+    secrets_dir: Folder = Field(
         default=Path("/run/secrets"),
         description="Folder with one file a secret (Docker, Kubernetes).",
     )
@@ -97,6 +120,20 @@ class Settings(BaseSettings):
         default=2, ge=1, le=64, description="Processes that decode and encode images."
     )
 
+    @classmethod
+    def settings_customise_sources(cls, *sources: Any, **named: Any) -> tuple[Any, ...]:
+        """Only what is handed in: `_gather` reads the places, to know which one gave what."""
+        return (named.get("init_settings") or sources[1],)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting as it stands, and where it comes from."""
+
+    name: str
+    value: Any
+    origin: str  # "default", "the environment", ".env", or the path of the configuration file
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -108,26 +145,132 @@ class Key:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings; keyword arguments win over the environment, None means not given.
+    """Read the settings: arguments win over the environment, that over `.env`, that over the
+    configuration file; None means not given.
 
     Raises:
-        ConfigurationError: lists every mistake, unknown `HELIOGRAPH_…` variables included.
+        ConfigurationError: lists every mistake, unknown names included.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    mistakes = list(_unknown_variables())
-    settings: Settings | None = None
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        mistakes += [_mistake(dict(e)) for e in error.errors()]
-    if mistakes or settings is None:
-        raise ConfigurationError(
-            f"The settings have {len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}.",
-            why="; ".join(mistakes),
-            remedy="See docs/reference/settings.md for all settings.",
-            facts={"mistakes": mistakes},
-        )
+    settings, _, mistakes = _gather(overrides)
+    if mistakes:
+        raise wrong_settings(mistakes)
     return settings
+
+
+def list_settings() -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+    """Every setting with its origin, and every mistake; a wrong value is shown as it was read."""
+    settings, given, mistakes = _gather({})
+    listed = []
+    for name in Settings.model_fields:
+        raw, origin = given.get(name, (None, "default"))
+        right = origin == "default" or name in settings.model_fields_set
+        value = getattr(settings, name) if right else raw
+        listed.append(Setting(name=name, value=value, origin=origin))
+    return tuple(listed), tuple(mistakes)
+
+
+def read_value(name: str, text: str) -> Any:
+    """What a setting would be, read from text.
+
+    Raises:
+        ConfigurationError: it has no such value.
+    """
+    given: dict[str, Any] = {name: text}
+    try:
+        return getattr(Settings(**given), name)
+    except ValidationError as error:
+        raise wrong_settings([f"{name}: {why}" for _, why in _reasons(error)]) from error
+
+
+def config_file() -> Path:
+    """The configuration file, whether it exists or not."""
+    return _config_file({})[0]
+
+
+def wrong_settings(mistakes: Sequence[str]) -> ConfigurationError:
+    """The error that lists all mistakes."""
+    return ConfigurationError(
+        f"The settings have {len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}.",
+        why="; ".join(mistakes),
+        remedy="`heliograph config get` shows every setting and where it comes from.",
+        facts={"mistakes": list(mistakes)},
+    )
+
+
+Given = dict[str, tuple[Any, str]]  # value and origin by the setting's name
+
+
+def _gather(overrides: Mapping[str, Any]) -> tuple[Settings, Given, list[str]]:
+    """Settings without those that are wrong, everything that was given, and every mistake."""
+    mistakes = list(_unknown_variables())
+    path, must_exist = _config_file(overrides)
+    from_file, unread = _read_config(path, must_exist=must_exist)
+    mistakes += unread
+    given: Given = {name: (value, str(path)) for name, value in from_file.items()}
+    for origin, values in _variables().items():
+        given |= {name: (value, origin) for name, value in values.items()}
+    arguments = {name: value for name, value in overrides.items() if value is not None}
+    given |= {name: (value, "an argument") for name, value in arguments.items()}
+    good = {name: value for name, (value, _) in given.items()}
+    while True:
+        try:
+            return Settings(**good), given, mistakes
+        except ValidationError as error:
+            for name, reason in _reasons(error):
+                del good[name]
+                mistakes.append(f"{_spelled(name, given[name][1])}: {reason}")
+
+
+def _variables() -> dict[str, dict[str, Any]]:
+    """What the places with variables say, the weakest first."""
+    dotenv = DotEnvSettingsSource(Settings, env_file=".env", env_ignore_empty=True)
+    environment = EnvSettingsSource(Settings, env_ignore_empty=True)
+    return {".env": _by_field(dotenv()), "the environment": _by_field(environment())}
+
+
+def _by_field(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {_field_of(name): value for name, value in values.items()}
+    return {name: value for name, value in found.items() if name in Settings.model_fields}
+
+
+def _field_of(name: str) -> str:
+    """A setting's name from how a variable is spelled."""
+    lower = name.lower()
+    for field_name, info in Settings.model_fields.items():
+        other_names = getattr(info.validation_alias, "choices", ())
+        if lower in (field_name, *(str(other).lower() for other in other_names)):
+            return field_name
+    return lower.removeprefix(PREFIX.lower())
+
+
+def _config_file(overrides: Mapping[str, Any]) -> tuple[Path, bool]:
+    """The configuration file, and whether somebody named it, so that it must be there."""
+    named = overrides.get("config")
+    for values in reversed(_variables().values()):
+        named = named or values.get("config")
+    if named:
+        return Path(named).expanduser(), True
+    return user_config_path("heliograph", appauthor=False) / "config.toml", False
+
+
+def _read_config(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], list[str]]:
+    """What the configuration file says, and what is wrong with it."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, [f"{PREFIX}CONFIG: there is no file {path}"] if must_exist else []
+    except (OSError, ValueError) as error:
+        return {}, [f"{path} cannot be read: {error}"]
+    known = set(Settings.model_fields) - {"config"}
+    mistakes = []
+    for name in values:
+        if name.upper().removeprefix(PREFIX) in KEY_NAMES:
+            mistakes.append(f"{name} in {path}: keys do not belong here; use `heliograph auth set`")
+        elif name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            mistakes.append(f"{name} in {path} is not a setting{hint}")
+    return {name: value for name, value in values.items() if name in known}, mistakes
 
 
 def find_key(settings: Settings, *, given: str | None = None) -> Key:
@@ -142,6 +285,22 @@ def find_key(settings: Settings, *, given: str | None = None) -> Key:
     """
     if given:
         return Key(secret=_clean(given, "the argument"), origin="the argument")
+    for key in search_keys(settings):
+        return key
+    raise MissingKey(
+        "There is no API key.",
+        why="GEMINI_API_KEY and GOOGLE_API_KEY are set neither in the environment, in .env, in "
+        f"{settings.secrets_dir}, nor in the keyring.",
+        remedy=REMEDY_FOR_KEY,
+    )
+
+
+def search_keys(settings: Settings) -> Iterator[Key]:
+    """The key of each place that has one, in order; the first is the one that is used.
+
+    Raises:
+        ConfigurationError: a place cannot be read, or what it holds cannot be a key.
+    """
     for origin, read in _places(settings):
         found = {
             name: value
@@ -151,17 +310,35 @@ def find_key(settings: Settings, *, given: str | None = None) -> Key:
         if found:
             name = next(n for n in KEY_NAMES if n in found)
             other = next((n for n in found if n != name and found[n] != found[name]), None)
-            return Key(
+            yield Key(
                 secret=_clean(found[name], f"{name} in {origin}"),
                 origin=f"{name} in {origin}",
                 note=f"{other} is set too and ignored, as in Google's own SDK." if other else None,
             )
-    raise MissingKey(
-        "There is no API key.",
-        why="GEMINI_API_KEY and GOOGLE_API_KEY are set neither in the environment, in .env, in "
-        f"{settings.secrets_dir}, nor in the keyring.",
-        remedy=REMEDY_FOR_KEY,
-    )
+
+
+def store_key(name: str, secret: str) -> None:
+    """Put a key into the system keyring, where `find_key` looks last.
+
+    Raises:
+        ConfigurationError: it cannot be a key, or there is no keyring to put it into.
+    """
+    cleaned = _clean(secret, "the input")
+    with _open_keyring() as keyring:
+        keyring.set_password(KEYRING, name, cleaned)
+
+
+def remove_key(name: str) -> bool:
+    """Take a key out of the system keyring; False when it had none.
+
+    Raises:
+        ConfigurationError: there is no keyring, or it refuses.
+    """
+    with _open_keyring() as keyring:
+        if keyring.get_password(KEYRING, name) is None:
+            return False
+        keyring.delete_password(KEYRING, name)
+        return True
 
 
 class _Keys(BaseSettings):
@@ -232,24 +409,33 @@ def _azure_credential() -> Any:
 
 
 def _keyring(*, required: bool) -> dict[str, str | None]:
-    """Keys stored by `keyring set heliograph GEMINI_API_KEY`."""
+    """Keys stored by `heliograph auth set` or `keyring set heliograph GEMINI_API_KEY`."""
+    try:
+        with _open_keyring() as keyring:
+            return {name: keyring.get_password(KEYRING, name) for name in KEY_NAMES}
+    except ConfigurationError:
+        if required:
+            raise
+        return {}  # the last place of all: without a keyring there is simply no key
+
+
+@contextmanager
+def _open_keyring() -> Iterator[Any]:
     try:
         import keyring
-        from keyring.errors import KeyringError
+        from keyring.errors import KeyringError, NoKeyringError
     except ImportError as error:
-        if required:
-            raise _missing_extra("keyring", "keyring") from error
-        return {}
+        raise _missing_extra("keyring", "keyring") from error
     try:
-        return {name: keyring.get_password("heliograph", name) for name in KEY_NAMES}
+        yield keyring
+    except NoKeyringError as error:
+        why = "Neither a desktop's secret service nor another backend was found."
+        remedy = "Put the key into GEMINI_API_KEY or into .env instead."
+        raise ConfigurationError("There is no keyring here.", why=why, remedy=remedy) from error
     except KeyringError as error:
-        if required:
-            raise ConfigurationError(
-                "The system keyring cannot be read.",
-                why=str(error),
-                remedy="Unlock it, or set GEMINI_API_KEY instead.",
-            ) from error
-        return {}
+        why = str(error) or type(error).__name__
+        remedy = "Unlock it, or set GEMINI_API_KEY instead."
+        raise ConfigurationError("The keyring refuses.", why=why, remedy=remedy) from error
 
 
 def _missing_extra(kind: str, extra: str) -> ConfigurationError:
@@ -290,13 +476,21 @@ def _clean(secret: str, origin: str) -> str:
 def _unknown_variables() -> Iterator[str]:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and os.environ[name] and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield f"{name} is not a setting{hint}"
 
 
-def _mistake(error: dict[str, Any]) -> str:
-    name = "_".join(str(part) for part in error["loc"])
-    name = name if name.isupper() else PREFIX + name.upper()
-    return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+def _spelled(name: str, origin: str) -> str:
+    """A setting as it is spelled where it comes from."""
+    if origin in ("the environment", ".env"):
+        return f"{PREFIX}{name.upper()}" + (f" in {origin}" if origin == ".env" else "")
+    return f"{name} in {origin}" if origin != "an argument" else f"{PREFIX}{name.upper()}"
+
+
+def _reasons(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Name and reason of each wrong setting."""
+    for found in error.errors():
+        message = found["msg"]
+        yield _field_of(str(found["loc"][0])), f"{message[:1].lower()}{message[1:]}"

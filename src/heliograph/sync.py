@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from heliograph.client import Access, AsyncHeliograph, Options
 from heliograph.ports import CostRow, Observer
-from heliograph.storage import RebuildReport
+from heliograph.storage import FileCheck, RebuildReport
 from heliograph.types import Export, LedgerLine, Plan, Record, Request, Result
 
 T = TypeVar("T")
@@ -111,6 +111,12 @@ class Heliograph:
     def lines(self, record_id: str) -> Sequence[LedgerLine]:
         """The ledger lines of one record."""
         return self._wait(self._client.lines(record_id))
+
+    def verify(
+        self, record_ids: Sequence[str] = (), *, deep: bool = False
+    ) -> tuple[FileCheck, ...]:
+        """Hash and walk every stored original and signature, of some records or of all."""
+        return self._wait(self._client.verify(record_ids, deep=deep))
 
     def rebuild(self) -> RebuildReport:
         """Re-create database rows that are missing from the sidecars beside the originals."""

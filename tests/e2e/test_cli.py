@@ -70,7 +70,7 @@ def test_the_issue_s_own_command(run: Run, bill: Bill) -> None:
     assert found["simulated"] is True
     assert found["cost_micro"] == bill.micro
     (file,) = found["files"]
-    assert Path(file["path"]).name.startswith("snow-leopard-cliff-golden-hour-")
+    assert Path(file["path"]).name.startswith("snow-leopard-cliff-golden-hour-simulated-")
     with Image.open(file["path"]) as picture:
         assert picture.size == (5504, 3072)
     assert hashlib.sha256(Path(file["path"]).read_bytes()).hexdigest() == bill.image()["sha256"]
@@ -79,9 +79,13 @@ def test_the_issue_s_own_command(run: Run, bill: Bill) -> None:
 def test_every_line_says_simulated_and_the_key_stays_hidden(run: Run, project: str) -> None:
     done = run("generate", "A fox", "--size", "1K", "-o", "fox.jpg")
     assert done.returncode == 0
-    lines = (done.stdout + done.stderr).splitlines()
+    assert done.stdout == "fox.jpg\n"
+    lines = done.stderr.splitlines()
     assert len(lines) >= 4
     assert all(line.startswith("[simulated] ") for line in lines)
+    unnamed = run("generate", "A fox", "--size", "1K", "-q")
+    assert unnamed.stdout.startswith("fox-simulated-")
+    assert unnamed.stderr == ""
     assert project not in done.stdout + done.stderr
 
 
@@ -121,7 +125,7 @@ def test_no_simulate_insists_on_a_key(env: dict[str, str]) -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, error(done)["code"]) == (3, "missing_key")
+    assert (done.returncode, error(done)["code"]) == (4, "missing_key")
 
 
 def test_wrong_requests_list_every_problem(run: Run, bill: Bill) -> None:
@@ -149,11 +153,19 @@ def test_wrong_requests_list_every_problem(run: Run, bill: Bill) -> None:
         (["generate", "x", "--max-bytes", "lots"], 2, "number of bytes"),
         (["generate", "x", "--max-cost", "cheap"], 2, "dollars"),
         (["generate", "x", "--safety", "violence"], 2, "CATEGORY=THRESHOLD"),
-        (["generate", "x", "-r", "missing.png"], 2, "missing.png"),
-        (["generate", "x", "--max-cost", "0.10"], 4, "above the limit"),
+        (["generate", "x", "-i", "missing.png"], 2, "missing.png"),
+        (["generate", "x", "-i", "https://example.com/a.png"], 2, "download it first"),
+        (["generate", "x", "-i", "abcdef12"], 9, "abcdef12"),
+        (["generate", "x", "-o", "pic.gif"], 2, "pic.jpg"),
+        (["generate", "x", "-n", "0"], 2, "from 1 to 100"),
+        (["generate", "x", "-n", "2", "-o", "-"], 2, "one picture"),
+        (["generate", "x", "--tier", "batch"], 2, "flex"),
+        (["generate", "a", "fox"], 2, "into quotes"),
+        (["generate", "--prompt-file", "missing.txt"], 2, "missing.txt"),
+        (["generate", "x", "--max-cost", "0.10"], 7, "above the limit"),
         (["images", "show", "abcdef"], 9, "abcdef"),
         (["costs", "--month", "yesterday"], 2, "no month"),
-        (["emulate", "--host", "192.0.2.1"], 3, "loopback"),
+        (["emulate", "--host", "192.0.2.1"], 2, "loopback"),
         (["frobnicate"], 2, "frobnicate"),
     ],
 )
@@ -164,7 +176,8 @@ def test_wrong_input_is_named_with_a_remedy(
     assert done.returncode == code, done.stderr
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
-    assert "What to do" in done.stderr
+    assert "hint: " in done.stderr
+    assert "error: " in done.stderr
 
 
 def test_strict_exits_8_and_keeps_the_file(run: Run) -> None:
@@ -180,16 +193,16 @@ def test_strict_exits_8_and_keeps_the_file(run: Run) -> None:
 def test_a_downgrade_is_loud_without_strict(run: Run) -> None:
     done = run("generate", "A fox [[fault:silent-1k]]", "-o", "fox.jpg")
     assert done.returncode == 0
-    assert "DOWNGRADED" in done.stdout
-    assert "1K" in done.stdout
+    assert "DOWNGRADED" in done.stderr
+    assert "1K" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["image-safety", "no-image", "prompt-blocked", "text-refusal"])
 def test_refusals_exit_6_in_plain_words(run: Run, bill: Bill, fault: str) -> None:
     done = run("generate", f"A fox [[fault:{fault}]]")
     assert done.returncode == 6
-    assert "What to do" in done.stderr
-    charged = re.search(r"Charged: (\w+)", done.stderr)
+    assert "hint: " in done.stderr
+    charged = re.search(r"charged: (\w+)", done.stderr)
     assert charged is not None
     assert charged[1] == ("yes" if bill.micro else "no")
 
@@ -208,7 +221,7 @@ def test_exact_pixels_and_a_format_from_the_name(run: Run) -> None:
 def test_nothing_is_overwritten_without_force(run: Run, bill: Bill) -> None:
     Path("fox.jpg").write_text("mine")
     done = run("generate", "A fox", "--size", "1K", "-o", "fox.jpg", "--json")
-    assert (done.returncode, error(done)["code"]) == (9, "would_overwrite")
+    assert (done.returncode, error(done)["code"]) == (2, "would_overwrite")
     assert Path("fox.jpg").read_text() == "mine"
     assert bill.lines == []
     assert run("generate", "A fox", "--size", "1K", "-o", "fox.jpg", "--force").returncode == 0
@@ -291,7 +304,8 @@ def test_ctrl_c_waits_for_what_is_paid_for(
     assert process.returncode == 0, err
     assert "Already sent" in err
     assert Path("fox.jpg").exists()
-    assert "verified" in out
+    assert out == "fox.jpg\n"
+    assert "verified" in err
 
 
 def test_a_second_ctrl_c_gives_up_and_writes_it_down(
@@ -340,7 +354,9 @@ def test_a_terminal_sees_a_live_line_that_is_cleared(env: dict[str, str]) -> Non
     text = seen.decode()
     assert "waiting for the picture" in text
     assert "\r\x1b[2K" in text
-    assert "verified" in text.rsplit("\x1b[2K", 1)[-1]
+    assert "verified" in text
+    # the path stands alone on its line, whatever the live line was doing
+    assert re.search(r"(\x1b\[2K|\n)fox-simulated-\w+\.jpg\r\n", text)
 
 
 def test_a_prompt_cannot_steer_the_terminal(run: Run) -> None:
@@ -348,3 +364,83 @@ def test_a_prompt_cannot_steer_the_terminal(run: Run) -> None:
     done = run("images", "list")
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout
+
+
+def test_a_prompt_alone_means_generate(run: Run) -> None:
+    done = run("A fox in the snow", "--size", "1K", "-o", "fox.jpg")
+    assert (done.returncode, done.stdout) == (0, "fox.jpg\n")
+    mistyped = run("genrate")
+    assert mistyped.returncode == 2
+    assert "genrate" in mistyped.stderr
+
+
+def test_variations_side_by_side_and_partly_done(run: Run, bill: Bill) -> None:
+    done = run("generate", "A fox", "--size", "1K", "-n", "3", "-o", "fox.jpg")
+    assert done.returncode == 0
+    assert sorted(done.stdout.split()) == ["fox-1.jpg", "fox-2.jpg", "fox-3.jpg"]
+    assert len({line["call"] for line in bill.lines}) == 3
+    # the fault hits the first of the two calls that carry this prompt
+    partly = run("generate", "A cat [[fault:no-image*1]]", "--size", "1K", "-n", "2", "--json")
+    assert partly.returncode == 3
+    found = json.loads(partly.stdout)
+    assert (len(found["images"]), len(found["errors"])) == (1, 1)
+    assert found["errors"][0]["code"] == "no_image"
+    limited = run("generate", "A fox", "--size", "1K", "-n", "3", "--max-cost", "0.30")
+    assert limited.returncode == 7
+
+
+def test_a_dry_run_shows_the_request_and_sends_nothing(run: Run, bill: Bill, project: str) -> None:
+    Image.effect_noise((64, 64), 50).convert("RGB").save("ref.png")
+    done = run("generate", "A fox", "-i", "ref.png", "--aspect", "16:9", "--dry-run")
+    found = facts(done)
+    assert found["url"].endswith("/v1/models/gemini-3-pro-image:generateContent")
+    parts = found["body"]["contents"][0]["parts"]
+    assert parts[0] == {"text": "A fox"}
+    assert parts[1]["inlineData"]["data"].startswith("sha256:")
+    assert found["body"]["generationConfig"]["imageConfig"]["imageSize"] == "4K"
+    assert found["plan"]["estimate"]["expected_micro"] > 240_000
+    assert project not in done.stdout
+    assert bill.lines == []
+
+
+def test_pictures_through_pipes_and_ids(env: dict[str, str], run: Run, bill: Bill) -> None:
+    made = subprocess.run(
+        [HELIOGRAPH, "generate", "--size", "1K", "-o", "-", "-q"],
+        env=env,
+        input=b"A fox",
+        capture_output=True,
+        check=True,
+    )
+    assert hashlib.sha256(made.stdout).hexdigest() == bill.image()["sha256"]
+    edited = subprocess.run(
+        [HELIOGRAPH, "generate", "Make it night", "--size", "1K", "-i", "-", "--json"],
+        env=env,
+        input=made.stdout,
+        capture_output=True,
+        check=True,
+    )
+    second = json.loads(edited.stdout)
+    assert second["parents"] == [bill_of_first(bill)]
+    third = facts(run("generate", "Add snow", "--size", "1K", "-i", second["id"][:8], "--json"))
+    assert third["parents"] == [second["sha256"]]
+
+
+def bill_of_first(bill: Bill) -> str:
+    first: str = bill.lines[0]["images"][0]["sha256"]
+    return first
+
+
+def test_a_failure_after_payment_says_what_was_paid(run: Run) -> None:
+    Path("taken").mkdir()
+    Path("taken/fox.webp").write_text("mine")
+    # the preview's name is known only when the files are written
+    done = run(
+        *("generate", "A fox", "--size", "1K", "-o", "taken/fox", "--format", "webp"), "--json"
+    )
+    assert done.returncode == 2
+    assert error(done)["charged"] == "no"
+    Path("taken/cat-preview.webp").write_text("mine")
+    paid = run(*("generate", "A cat", "--size", "1K", "-o", "taken/cat.jpg", "--preview"), "--json")
+    assert error(paid)["charged"] == "yes"
+    assert error(paid)["record_id"]
+    assert Path("taken/cat-preview.webp").read_text() == "mine"

@@ -11,7 +11,6 @@ from tests.providers.plans import plan_for, reference
 from heliograph.errors import (
     Charged,
     HeliographError,
-    InvalidRequest,
     NoImage,
     Overloaded,
     PolicyBlocked,
@@ -107,8 +106,6 @@ def test_every_field() -> None:
 def test_tiers() -> None:
     assert body_of(encode(plan_for(tier="flex")))["serviceTier"] == "flex"
     assert "serviceTier" not in body_of(encode(plan_for(tier="standard")))
-    with pytest.raises(InvalidRequest, match="batch"):
-        encode(plan_for(tier="batch"))
 
 
 def test_the_last_image_that_is_no_thought_is_found_in_any_order(tmp_path: Path) -> None:

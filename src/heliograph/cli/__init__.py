@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 EPILOGUE = """\
 Examples:
-  heliograph generate "A snow leopard at golden hour" --aspect 16:9
+  heliograph "A snow leopard at golden hour" --aspect 16:9
   heliograph estimate "A poster" --for "A3 print at 300 dpi"
   heliograph images list
 
-Without an API key everything runs against a local emulator, at no cost.
+A prompt alone means generate. Without an API key everything runs against a
+local emulator, at no cost.
 
 Exit codes:
-  0 done                   5 upstream unavailable   8 other size (--strict)
-  2 wrong request          6 refused, no image      9 files or database
-  3 settings or key        7 unknown or damaged   130 interrupted
-  4 above the cost limit"""
+  0 done            4 key or permission   8 provider, network, or --strict
+  1 unexpected      5 rate or quota       9 not found
+  2 usage           6 blocked, no image   130 interrupted
+  3 partly done     7 above --max-cost"""
 
 # name: where it lives, what it does, examples
 COMMANDS = {
@@ -31,9 +32,10 @@ COMMANDS = {
         "Make one image, checked, kept and settled.",
         'heliograph generate "A snow leopard at golden hour" --aspect 16:9',
         'heliograph generate "A poster" --for "A3 print at 300 dpi" -o a3.tiff',
-        'heliograph generate "Make it night" -r photo.jpg -o night.jpg',
-        'heliograph generate "A fox" --max-cost 0.30 --strict --json',
-        "heliograph generate < prompt.txt",
+        'heliograph generate "Make it night" -i photo.jpg -o night.jpg',
+        'heliograph generate "A fox" -n 4 --max-cost 1.00 --json',
+        'heliograph generate "A fox" --dry-run',
+        "heliograph generate --prompt-file prompt.txt -o - > fox.jpg",
     ),
     "estimate": (
         "estimate:estimate",
@@ -42,19 +44,27 @@ COMMANDS = {
         'heliograph estimate --for "youtube thumbnail"',
         "heliograph estimate --all",
     ),
-    "models": (
-        "models:models",
-        "Show what each model can do and what it costs.",
-        "heliograph models",
-        "heliograph models gemini-3-pro-image",
-        "heliograph models --all --json",
-    ),
-    "images": ("images:app", "Find, show and export kept images."),
+    "models": ("models:app", "Show what each model can do and what it costs."),
+    "images": ("images:app", "Find, show, open, export, verify and rebuild kept images."),
     "costs": (
         "costs:costs",
         "Show what was spent, by day, month, model, size or tier.",
         "heliograph costs",
         "heliograph costs --by model --month 2026-11",
+    ),
+    "doctor": (
+        "doctor:doctor",
+        "Check key, model, disk, clock and library, and say what to do.",
+        "heliograph doctor",
+        "heliograph doctor --json",
+    ),
+    "config": ("config:app", "Read and change settings."),
+    "auth": ("auth:app", "Keep an API key in the system keyring."),
+    "completion": (
+        "completion:completion",
+        "Print or install shell completion.",
+        "heliograph completion bash",
+        "heliograph completion zsh --install",
     ),
     "emulate": (
         "emulate:emulate",
@@ -97,4 +107,17 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     from heliograph.cli.edge import run
 
-    raise SystemExit(run(build_app(), words))
+    raise SystemExit(run(build_app(), with_command(words)))
+
+
+def with_command(words: list[str]) -> list[str]:
+    """A prompt alone means `generate`.
+
+    One plain word could be a mistyped command, and a mistake must not cost money: it takes a
+    space, or a script without Latin letters, to be a prompt.
+    """
+    first = words[0] if words else "-"
+    is_prompt = " " in first.strip() or not first.isascii()
+    if first.startswith("-") or first in COMMANDS or not is_prompt:
+        return words
+    return ["generate", *words]

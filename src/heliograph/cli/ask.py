@@ -1,7 +1,6 @@
 """The options that describe an image, shared by every command that plans one."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
@@ -46,11 +45,11 @@ class Finishing:
     thumbnail: Annotated[Flag, Parameter(group=FILE)] = False
     "Also write a WebP of at most 512 px."
 
-    def options(self, output: Path | None) -> Options:
-        """As library options; the output's suffix names the format when nothing else does."""
+    def options(self, suffix: str = "") -> Options:
+        """As library options; a file's suffix names the format when nothing else does."""
         options: Options = {
             "finish": Finish(
-                format=self.format or _format_of(output),
+                format=self.format or _format_of(suffix),
                 quality=self.quality,
                 max_bytes=_bytes(self.max_bytes),
                 dpi=self.dpi,
@@ -78,9 +77,15 @@ class Asking:
     "Ratio, such as 16:9 (also 16x9)."
     references: Annotated[
         list[str],
-        Parameter(name=["--reference", "-r"], group=IMAGE, negative="", show_default=False),
+        Parameter(
+            name=["--image", "-i", "--reference", "-r"],
+            group=IMAGE,
+            negative="",
+            show_default=False,
+            allow_leading_hyphen=True,
+        ),
     ] = field(default_factory=list)
-    "An image to work from (PNG, JPEG, WebP); may be repeated."
+    "An image to work from: a file, the id of a kept image, or - for standard input; repeatable."
     strict: Annotated[Flag, Parameter(group=IMAGE)] = False
     "Exit with 8 when other pixels come back than asked; the image is kept."
     max_cost: Annotated[str | None, Parameter(group=IMAGE)] = None
@@ -123,8 +128,6 @@ class Asking:
         for name in ("strict", "include_thoughts", "stream"):
             if getattr(self, name):
                 plain[name] = True
-        if self.references:
-            plain["references"] = list(self.references)
         if self.safety:
             plain["safety"] = dict(_pair(item) for item in self.safety)
         if self.max_cost is not None:
@@ -137,10 +140,10 @@ class Asking:
         return options
 
 
-def _format_of(output: Path | None) -> str | None:
-    """The format a file name asks for; JPEG is what arrives, so it asks for nothing."""
-    suffix = output.suffix.lower().removeprefix(".") if output else ""
-    return suffix if suffix in ("png", "webp", "avif", "tif", "tiff") else None
+def _format_of(suffix: str) -> str | None:
+    """The format that a file name asks for; JPEG is what arrives, so it asks for nothing."""
+    kind = suffix.lower().removeprefix(".")
+    return None if kind in ("", "jpg", "jpeg", "jpe") else kind
 
 
 def _bytes(text: str | None) -> int | None:

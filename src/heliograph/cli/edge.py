@@ -5,6 +5,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+from heliograph.cli.screen import note
 from heliograph.errors import HeliographError
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ def run(app: "App", words: list[str]) -> int:
         # the reader has left (`| head`); what was done is done
         sys.stderr.close()
         return 0
-    except Exception:  # noqa: BLE001 - the last edge: a fault of ours must not look like one of the user's
+    except Exception:  # noqa: BLE001 - the last edge: a fault of ours must not look like the user's
         traceback.print_exc()
         print(
-            "This is a fault in Heliograph. Paid images are kept: `heliograph images list`.",
+            "error: This is a fault in Heliograph.\n"
+            "hint: Paid images are kept: `heliograph images list`.",
             file=sys.stderr,
         )
         return UNEXPECTED
@@ -49,23 +51,28 @@ def show_error(error: HeliographError, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, indent=2))
         return
+    simulated = bool(error.facts.get("simulated"))
+    for line in error_lines(error):
+        note(line, simulated=simulated)
+
+
+def error_lines(error: HeliographError) -> list[str]:
+    """The error as `error:`, `cause:`, `hint:` and `charged:` lines."""
+    lines = [f"error: {error.what}"]
     problems = error.facts.get("problems")
-    print(f"Error: {error.what}", file=sys.stderr)
     if isinstance(problems, list):
         for problem in problems:
-            nearest = ", ".join(problem["nearest"])
-            print(
-                f"  {problem['field']} = {problem['value']!r}: {problem['message']}"
-                + (f"\n    Nearest valid: {nearest}" if nearest else ""),
-                file=sys.stderr,
-            )
+            lines.append(f"cause: {problem['field']} = {problem['value']!r}: {problem['message']}")
+            if problem["nearest"]:
+                lines.append(f"hint: valid and nearest: {', '.join(problem['nearest'])}")
     elif error.why:
-        print(f"  Why: {error.why}", file=sys.stderr)
+        lines.append(f"cause: {error.why}")
     if error.remedy:
-        print(f"  What to do: {error.remedy}", file=sys.stderr)
-    print(f"  Charged: {_charged(error)}", file=sys.stderr)
+        lines.append(f"hint: {error.remedy}")
+    lines.append(f"charged: {_charged(error)}")
     if error.record_id:
-        print(f"  Record: heliograph images show {error.record_id[:8]}", file=sys.stderr)
+        lines.append(f"record: heliograph images show {error.record_id[:8]}")
+    return lines
 
 
 def _charged(error: HeliographError) -> str:
@@ -74,13 +81,18 @@ def _charged(error: HeliographError) -> str:
     cost = error.facts.get("cost_micro")
     if isinstance(cost, int) and cost:
         return f"{error.charged.value} ({dollars(cost)})"
+    most = error.facts.get("may_have_cost_micro")
+    if isinstance(most, int):
+        return f"{error.charged.value}, at most {dollars(most)}"
     return error.charged.value
 
 
 def _usage(message: str, *, as_json: bool) -> None:
+    hint = "See `heliograph --help`, or a command's --help."
+    if "Unused Tokens" in message:
+        hint = "Put a prompt of several words into quotes. " + hint
     if as_json:
-        facts = {"code": "usage", "what": message, "charged": "no", "retryable": False}
+        facts = {"code": "usage", "what": message, "remedy": hint, "charged": "no"}
         print(json.dumps({"error": facts}, ensure_ascii=False, indent=2))
         return
-    print(f"Error: {message}", file=sys.stderr)
-    print("  What to do: see `heliograph --help` or the command's --help.", file=sys.stderr)
+    print(f"error: {message}\nhint: {hint}", file=sys.stderr)

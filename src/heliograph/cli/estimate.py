@@ -38,7 +38,7 @@ def estimate(
     """
     if all:
         return _print_offers(as_json=json)
-    options: Options = {**asking.options(), **finishing.options(None)}
+    options: Options = {**asking.options(), **finishing.options()}
 
     async def work(client: AsyncHeliograph) -> Plan:
         return await client.plan(prompt, **options)

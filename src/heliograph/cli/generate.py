@@ -1,139 +1,233 @@
-"""`heliograph generate`: from a prompt to a verified file."""
+"""`heliograph generate`: from a prompt to a verified file, or to several."""
 
-import re
+import asyncio
 import sys
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag
+from heliograph.cli.edge import error_lines
+from heliograph.cli.naming import Destination, destination, refuse_taken, write_files
 from heliograph.cli.progress import Progress
-from heliograph.cli.report import result_facts, result_lines
-from heliograph.cli.screen import print_json, print_lines
+from heliograph.cli.report import result_facts, result_lines, wire_facts
+from heliograph.cli.screen import note, print_json
 from heliograph.cli.session import open_client, patiently, run_with
 from heliograph.client import Access, AsyncHeliograph, Options
-from heliograph.errors import WouldOverwrite
-from heliograph.placing import place
-from heliograph.types import Export, Record, Result
+from heliograph.errors import HeliographError, InvalidRequest, Problem
+from heliograph.planning import catalogue
+from heliograph.types import Export, Plan, Request, Result
 
 OUTPUT = Group("Output", sort_key=0)
-SLUG_LENGTH = 48
 ASKING = Asking()
 FINISHING = Finishing()
+MOST_VARIATIONS = 100
+SIDE_BY_SIDE = 8  # calls in flight at once
+PARTLY_DONE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one command is to make, and where it goes."""
+
+    requests: tuple[Request, ...]
+    where: Destination
+    force: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """One finished variation."""
+
+    result: Result
+    files: tuple[Export, ...]
 
 
 def generate(
     prompt: str | None = None,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
+    prompt_file: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    output: Annotated[
+        str | None,
+        Parameter(name=["--output", "-o"], group=OUTPUT, allow_leading_hyphen=True),
+    ] = None,
+    variations: Annotated[int, Parameter(name=["--variations", "-n"], group=OUTPUT)] = 1,
     force: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    dry_run: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"], group=OUTPUT)] = False,
+    verbose: Annotated[Flag, Parameter(name=["--verbose", "-v"], group=OUTPUT)] = False,
     simulate: Annotated[bool | None, Parameter(group=OUTPUT)] = None,
     home: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     asking: Asking = ASKING,
     finishing: Finishing = FINISHING,
 ) -> int:
-    """Make one image, check its pixels, keep it, settle its cost, and write the file.
+    """Make images, check their pixels, keep them, settle their cost, and write the files.
+
+    The paths of the files go to standard output, everything else to standard error.
 
     Args:
         prompt: What to draw. Default: read it from standard input.
-        output: File or folder to write to. Default: a name made from the prompt, here.
+        prompt_file: Read the prompt from a file.
+        output: File, folder, or - for standard output. Default: a name made from the prompt.
+        variations: How many to make, side by side; each one is paid for.
         force: Replace an existing file.
+        dry_run: Print the exact request and its estimate; send nothing.
         json: Print the result as JSON.
+        quiet: Print nothing but errors and the paths.
+        verbose: Print every step with its time.
         simulate: Use the local emulator, or with --no-simulate insist on a key. Default: the
             emulator when there is no key.
         home: Folder of the library of originals.
     """
-    text = sys.stdin.read().strip() if prompt is None else prompt
-    options: Options = {**asking.options(), **finishing.options(output)}
-    progress = Progress(quiet=json)
+    where = destination(output)
+    _refuse_contradictions(where, variations, as_json=json)
+    progress = Progress(quiet=quiet or json, verbose=verbose)
     client = open_client(simulate=simulate, home=home, observer=progress)
-    request = client.request(text, **options)
-    _refuse_existing(output, force=force)
+    options: Options = {**asking.options(), **finishing.options(where.suffix)}
 
-    async def work(client: AsyncHeliograph) -> tuple[Result, Access]:
-        plan = await client.plan_request(request)
+    async def work(client: AsyncHeliograph) -> int:
+        text = _prompt(prompt, prompt_file, asking.references)
+        options["references"] = await _references(client, asking.references)
+        request = client.request(text, **options)
+        plan = await client.admit(_within_limit(request, variations))
+        if dry_run:
+            print_json(wire_facts(client, plan, variations))
+            return 0
+        requests = _variations(request, variations)
+        for number in range(variations):
+            one = where.numbered(number + 1 if variations > 1 else None)
+            refuse_taken(one, request.finish.format, force=force)
         access = await client.access()
-        progress.start(plan, access)
+        progress.start(plan, access, _usual(plan), variations)
+        job = Job(requests=requests, where=where, force=force, as_json=json)
         with progress:
-            made = client.run(request)
-            return await patiently(made, lambda: progress.sent, progress.held_back), access
+            return await _make_all(client, job, access, progress)
 
-    result, access = run_with(client, work)
-    files = write_files(result.record, result.path, result.exports, output, force=force)
-    if json:
-        print_json(result_facts(result, files, access))
+    return run_with(client, work)
+
+
+async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress: Progress) -> int:
+    gate = asyncio.Semaphore(SIDE_BY_SIDE)
+    several = len(job.requests) > 1
+
+    async def one(number: int, request: Request) -> Made:
+        async with gate:
+            result = await client.run(request)
+            where = job.where.numbered(number if several else None)
+            files = write_files(result.record, result.path, result.exports, where, force=job.force)
+            made = Made(result=result, files=files)
+            if not job.as_json:
+                _show(made, job.where, progress)
+            return made
+
+    numbered = [one(number, r) for number, r in enumerate(job.requests, start=1)]
+    together = asyncio.gather(*numbered, return_exceptions=several)
+    outcomes = await patiently(_awaited(together), lambda: progress.sent, progress.held_back)
+    made = [o for o in outcomes if isinstance(o, Made)]
+    errors = [o for o in outcomes if isinstance(o, BaseException)]
+    unexpected = next((e for e in errors if not isinstance(e, HeliographError)), None)
+    if unexpected is not None:
+        raise unexpected
+    failed = [e for e in errors if isinstance(e, HeliographError)]
+    if failed and not made:
+        raise failed[0]
+    progress.stop()
+    if job.as_json:
+        facts = [result_facts(m.result, m.files, access) for m in made]
+        wrong = [e.as_dict() for e in failed]
+        print_json({"images": facts, "errors": wrong} if several else facts[0])
     else:
-        print_lines(result_lines(result, files), simulated=result.simulated)
-    return 0
+        for error in failed:
+            for line in error_lines(error):
+                note(line, simulated=access.simulated)
+    return PARTLY_DONE if failed else 0
 
 
-def write_files(
-    record: Record,
-    original: Path,
-    exports: Sequence[Export],
-    output: Path | None,
-    *,
-    force: bool,
-) -> tuple[Export, ...]:
-    """Put every finished file where the user wants it; the main file comes first."""
-    if not any(e.name == "export" for e in exports):
-        exports = (_untouched(record, original), *exports)
-    stem, folder, suffix = _name(output, record)
-    written: list[Export] = []
-    for export in exports:
-        main = export.name == "export"
-        name = stem if main else f"{stem}-{export.name}"
-        ending = suffix if main and _same_type(suffix, export.path.suffix) else export.path.suffix
-        path = place(export.path, folder / f"{name}{ending}", force=force)
-        written.append(replace(export, path=path))
-    return tuple(written)
+async def _awaited(together: "asyncio.Future[list[Made | BaseException]]") -> Sequence[object]:
+    return await together
 
 
-def slug(prompt: str) -> str:
-    """A file name from a prompt: letters and digits of any script, dashes, not too long."""
-    cleaned = re.sub(r"\[\[.*?\]\]", " ", unicodedata.normalize("NFKC", prompt))
-    words = re.findall(r"\w+", cleaned.lower())
-    name = "-".join(w for w in words if w not in ("a", "an", "the", "of", "on", "at", "in"))
-    shortened = name[:SLUG_LENGTH].rsplit("-", 1)[0] if len(name) > SLUG_LENGTH else name
-    return shortened.strip("-_") or "image"
+def _show(made: Made, where: Destination, progress: Progress) -> None:
+    """The paths to standard output; the rest is for the person watching."""
+    for line in result_lines(made.result, made.files):
+        progress.say(line)
+    if not where.to_stdout:
+        for file in made.files:
+            progress.result(str(file.path))
 
 
-def _name(output: Path | None, record: Record) -> tuple[str, Path, str]:
-    if output is None or output.is_dir():
-        return f"{slug(record.prompt)}-{record.id[:8]}", output or Path(), ""
-    return output.stem, output.parent, output.suffix
+def _prompt(prompt: str | None, prompt_file: Path | None, references: Sequence[str]) -> str:
+    if prompt is not None and prompt_file is not None:
+        raise _problem("prompt", prompt, "is given twice: as an argument and as a file")
+    if prompt_file is not None and str(prompt_file) != "-":
+        try:
+            return prompt_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"cannot be read ({error})"
+            raise _problem("prompt_file", str(prompt_file), message) from error
+    if prompt is not None:
+        return prompt
+    if "-" in references:
+        raise _problem("prompt", "-", "cannot come from standard input together with an image")
+    if sys.stdin.isatty():
+        raise _problem("prompt", "", 'is missing: heliograph generate "A snow leopard"')
+    return sys.stdin.read().strip()
 
 
-def _same_type(wanted: str, actual: str) -> bool:
-    groups = ({".jpg", ".jpeg", ".jpe"}, {".tif", ".tiff"})
-    wanted, actual = wanted.lower(), actual.lower()
-    return wanted == actual or any(wanted in g and actual in g for g in groups)
+async def _references(client: AsyncHeliograph, words: Sequence[str]) -> list[str | Path | bytes]:
+    """Files, ids of kept images, or standard input."""
+    found: list[str | Path | bytes] = []
+    for word in words:
+        if word == "-":
+            found.append(sys.stdin.buffer.read())
+        elif "://" in word:
+            message = "addresses are not fetched; download it first and give the file"
+            raise _problem("image", word, message)
+        elif _is_id(word):
+            found.append(await client.original(await client.image(word)))
+        else:
+            found.append(Path(word))
+    return found
 
 
-def _untouched(record: Record, original: Path) -> Export:
-    kept = record.result
-    if kept is None:
-        raise AssertionError("a result without an image")
-    return Export(
-        name="export",
-        path=original,
-        sha256=kept.sha256,
-        size=kept.size,
-        format=kept.format,
-        pixels=kept.pixels,
-    )
+def _is_id(word: str) -> bool:
+    digits = 4 <= len(word) <= 32 and all(c in "0123456789abcdef" for c in word)
+    return digits and not Path(word).exists()
 
 
-def _refuse_existing(output: Path | None, *, force: bool) -> None:
-    """Before anything is paid for; `place` checks again when it writes."""
-    if output is not None and output.is_file() and not force:
-        raise WouldOverwrite(
-            f"{output} exists already; nothing was sent.",
-            remedy="Choose another name, or add --force to replace it.",
-        )
+def _within_limit(request: Request, variations: int) -> Request:
+    """`--max-cost` is for the whole command, so each variation may cost its share."""
+    if request.max_cost is None:
+        return request
+    return replace(request, max_cost=request.max_cost // variations)
+
+
+def _variations(request: Request, count: int) -> tuple[Request, ...]:
+    shared = _within_limit(request, count)
+    if count == 1 or request.seed is None:
+        return (shared,) * count
+    return tuple(replace(shared, seed=request.seed + number) for number in range(count))
+
+
+def _usual(plan: Plan) -> str | None:
+    """How long it usually takes, measured where it was measured."""
+    seconds = catalogue().models[plan.model].seconds
+    return f"usually {seconds.typical} to {seconds.slow} s" if seconds else None
+
+
+def _refuse_contradictions(where: Destination, variations: int, *, as_json: bool) -> None:
+    if not 1 <= variations <= MOST_VARIATIONS:
+        message = f"must be from 1 to {MOST_VARIATIONS}"
+        raise _problem("variations", str(variations), message)
+    if where.to_stdout and (variations > 1 or as_json):
+        raise _problem("output", "-", "standard output takes one picture and nothing else")
+
+
+def _problem(field: str, value: str, message: str) -> InvalidRequest:
+    return InvalidRequest([Problem(field=field, value=value, message=message)])

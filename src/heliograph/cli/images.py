@@ -7,10 +7,11 @@ from cyclopts import App, Parameter
 
 from heliograph.cli import examples
 from heliograph.cli.ask import Finishing, Flag
-from heliograph.cli.generate import write_files
+from heliograph.cli.naming import destination, write_files
 from heliograph.cli.report import VERDICT_WORDS, export_facts, record_facts
 from heliograph.cli.screen import (
     facts_lines,
+    note,
     print_json,
     print_lines,
     print_table,
@@ -113,7 +114,9 @@ def export(
     record: str,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+    ] = None,
     force: Annotated[Flag, Parameter()] = False,
     json: Json = False,
     home: Path | None = None,
@@ -128,21 +131,22 @@ def export(
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    options = finishing.options(output)
+    where = destination(output)
+    options = finishing.options(where.suffix)
 
     async def work(client: AsyncHeliograph) -> tuple[Record, Path, tuple[Export, ...]]:
         found = await client.image(record)
         return found, await client.original(found), await client.export(found.id, **options)
 
     found, original, exports = run_with(AsyncHeliograph(home=home), work)
-    files = write_files(found, original, exports, output, force=force)
+    files = write_files(found, original, exports, where, force=force)
     if json:
         print_json([export_facts(f) for f in files])
     else:
-        print_lines(
-            [f"{f.path}  {f.pixels}  {size_text(f.size)}" for f in files],
-            simulated=found.simulated,
-        )
+        for file in files:
+            note(f"wrote {file.path}  {file.pixels}  {size_text(file.size)}")
+        if not where.to_stdout:
+            print_lines(str(f.path) for f in files)
     return 0
 
 

@@ -1,4 +1,7 @@
-"""The live line of a running call: what is happening, and how long that usually takes."""
+"""The live line of running calls: what is happening, and how long that usually takes.
+
+Invariant: times are measured, never invented; there is no percentage, because nobody knows it.
+"""
 
 import sys
 import threading
@@ -6,61 +9,101 @@ import time
 from types import TracebackType
 from typing import Self
 
-from heliograph.cli.screen import SIMULATED, note, size_text
+from heliograph.cli.screen import SIMULATED, note, printable, size_text
 from heliograph.client import Access
 from heliograph.money import dollars
 from heliograph.ports import Event
 from heliograph.types import Plan
 
-# seconds at 4K, measured on gemini-3-pro-image (gemini-api.md 6 and 13)
-USUAL = "usually 20 to 60 s, up to 150 s"
 TICK = 0.2
 
 
 class Progress:
     """An observer that keeps one line up to date on a terminal, or writes a few plain lines."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.sent = False
+    def __init__(self, *, quiet: bool, verbose: bool = False) -> None:
         self._quiet = quiet
+        self._verbose = verbose and not quiet
         self._live = sys.stderr.isatty() and not quiet
         self._simulated = False
+        self._usual = ""
         self._begun = time.monotonic()
-        self._text = ""
+        self._text = "starting"
+        self._sent: set[str] = set()
+        self._done = 0
+        self._count = 1
         self._stop = threading.Event()
+        self._line = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def start(self, plan: Plan, access: Access) -> None:
+    @property
+    def sent(self) -> bool:
+        """Whether a request that may cost money is on its way."""
+        return bool(self._sent)
+
+    def start(self, plan: Plan, access: Access, usual: str | None, count: int = 1) -> None:
         """Say what is about to happen and what it costs."""
         self._simulated = access.simulated
+        self._usual = f" ({usual})" if usual and not access.simulated else ""
+        self._count = count
         target = str(plan.expected) if plan.expected else "ratio left to the model"
         size = " ".join(x for x in (plan.size, plan.aspect) if x)
+        times = f"{count} times " if count > 1 else ""
         span = f"about {dollars(plan.estimate.expected)}, at most {dollars(plan.estimate.high)}"
-        self._say(f"{plan.model} {size} ({target}), {span}")
+        self.say(f"{plan.model} {size} ({target}), {times}{span}")
         if access.simulated:
-            self._say("No key is used: the local emulator draws this picture, nothing is charged.")
+            self.say("No key is used: the local emulator draws this picture, nothing is charged.")
         else:
-            self._say(f"Key: {access.key_origin}. {access.note or ''}".rstrip())
+            self.say(f"Key: {access.key_origin}. {access.note or ''}".rstrip())
         for line in plan.notes:
-            self._say(f"Note: {line}")
+            self.say(f"note: {line}")
 
     def __call__(self, event: Event) -> None:
+        if self._verbose and event.name != "receiving":
+            facts = " ".join(f"{name}={value}" for name, value in event.facts.items())
+            self.say(f"{event.at:7.3f} s  {event.job[:8]} {event.name} {facts}")
         if event.name == "sent":
-            self.sent = True
-            self._text = f"waiting for the picture ({USUAL})"
+            self._sent.add(event.job)
+            self._text = f"waiting for the picture{self._usual}"
         elif event.name == "receiving":
             self._text = f"receiving, {size_text(int(event.facts['bytes']))}"
         elif event.name == "retrying":
-            self.sent = False
-            self._say(f"{event.facts['what']} Trying again in {event.facts['wait']:.1f} s.")
+            self._sent.discard(event.job)
+            self.say(f"{event.facts['what']} Trying again in {event.facts['wait']:.1f} s.")
         elif event.name == "kept":
+            self._sent.discard(event.job)
+            self._done += 1
             self._text = "finishing files"
 
     def held_back(self) -> None:
         """Tell why Ctrl-C did not stop at once."""
-        self._say("Already sent and to be paid for: waiting for it. Ctrl-C again gives it up.")
+        self.say("Already sent and to be paid for: waiting for it. Ctrl-C again gives it up.")
+
+    def say(self, line: str) -> None:
+        """A line for the person watching."""
+        if self._quiet:
+            return
+        with self._line:
+            if self._live:
+                sys.stderr.write("\r\x1b[2K")
+            note(line, simulated=self._simulated)
+
+    def result(self, line: str) -> None:
+        """A line for standard output, never behind half a live line."""
+        with self._line:
+            if self._live:
+                sys.stderr.write("\r\x1b[2K")
+                sys.stderr.flush()
+            print(printable(line), flush=True)
+
+    def stop(self) -> None:
+        """End the live line; calling it again does nothing."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def __enter__(self) -> Self:
+        self._begun = time.monotonic()
         if self._live:
             self._thread = threading.Thread(target=self._draw, daemon=True)
             self._thread.start()
@@ -72,24 +115,16 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _say(self, line: str) -> None:
-        if not self._quiet:
-            if self._live:
-                self._clear()
-            note(line, simulated=self._simulated)
+        self.stop()
 
     def _draw(self) -> None:
         while not self._stop.wait(TICK):
             elapsed = time.monotonic() - self._begun
             prefix = SIMULATED if self._simulated else ""
-            sys.stderr.write(f"\r\x1b[2K{prefix}{elapsed:5.1f} s  {self._text}")
-            sys.stderr.flush()
-        self._clear()
-
-    def _clear(self) -> None:
+            count = f"{self._done} of {self._count} done, " if self._count > 1 else ""
+            with self._line:
+                text = printable(f"{prefix}{elapsed:5.1f} s  {count}{self._text}")
+                sys.stderr.write(f"\r\x1b[2K{text}")
+                sys.stderr.flush()
         sys.stderr.write("\r\x1b[2K")
         sys.stderr.flush()

@@ -1,11 +1,13 @@
 """A result in words and as JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliograph.cli.screen import size_text
-from heliograph.client import Access
+from heliograph.client import Access, AsyncHeliograph
 from heliograph.money import dollars
+from heliograph.providers.gemini import HOST
 from heliograph.types import Estimate, Export, Plan, Record, Result, Verdict
 
 VERDICT_WORDS = {
@@ -17,19 +19,24 @@ VERDICT_WORDS = {
 
 
 def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
-    """The result for a person: file, truth, cost."""
+    """The result for a person: what was made, its truth, its time, its cost."""
     record = result.record
     done = record.timing.get("done")
-    took = f", {done:.1f} s" if isinstance(done, int | float) else ""
-    lines = [f"{e.path}  {e.pixels}  {size_text(e.size)}" for e in files]
+    took = f"{done:.1f} s" if isinstance(done, int | float) else "unknown time"
+    lines = [f"wrote {e.path}  {e.pixels}  {size_text(e.size)}" for e in files]
     lines.append(
-        f"original {result.pixels} {VERDICT_WORDS[result.verdict]}, {dollars(record.cost)}{took}, "
-        f"kept as {record.id[:8]}"
+        f"original {result.pixels} {VERDICT_WORDS[result.verdict]}, {record.model}, {took}, "
+        f"{dollars(record.cost)}, kept as {record.id[:8]}"
     )
-    lines += [f"Warning: {warning}" for warning in record.warnings]
-    lines += [f"The model says: {text}" for text in record.texts if text.strip()]
+    lines += [f"warning: {warning}" for warning in record.warnings]
+    lines += [f"the model says: {text}" for text in record.texts if text.strip()]
     sources = record.grounding.get("sources") or []
-    lines += [f"Source: {s.get('title', '')} {s.get('uri', '')}" for s in sources]
+    lines += [f"source: {s.get('title', '')} {s.get('uri', '')}".rstrip() for s in sources]
+    if record.grounding.get("entry_point"):
+        lines.append(
+            "search suggestions, which Google wants shown with the picture: "
+            f"heliograph images show {record.id[:8]} --json (grounding.entry_point)"
+        )
     return lines
 
 
@@ -90,6 +97,26 @@ def record_facts(record: Record) -> dict[str, Any]:
             }
             for i in record.images
         ],
+    }
+
+
+def wire_facts(client: AsyncHeliograph, plan: Plan, variations: int) -> dict[str, Any]:
+    """The exact request that would be sent, references by their digest, and its estimate."""
+    request = client.wire(plan)
+    pieces = [
+        part.decode() if isinstance(part, bytes) else f"sha256:{part.sha256} {part.size} bytes"
+        for part in request.body
+    ]
+    query = f"?{request.query}" if request.query else ""
+    base = client.settings.base_url or ("(emulator)" if client.settings.simulate else HOST)
+    return {
+        "calls": variations,
+        "method": "POST",
+        "url": f"{base}/{client.settings.api_version}{request.path}{query}",
+        "headers": {**request.headers, "x-goog-api-key": "(your key)"},
+        "body": json.loads("".join(pieces)),
+        "bytes": request.length,
+        "plan": plan_facts(plan),
     }
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from heliograph.emulator import catalogue, control, uploads
 from heliograph.emulator.desk import DESK, Desk, log_request
-from heliograph.emulator.envelope import ApiError, not_found, unimplemented
+from heliograph.emulator.envelope import ApiError, invalid, not_found, unimplemented
 from heliograph.emulator.generating import INLINE_LIMIT, api_key, generate, see
 from heliograph.emulator.keys import admit
 from heliograph.emulator.sending import (
@@ -67,6 +67,8 @@ async def _edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error_response(error)
     except web.HTTPException as error:
         return _error_response(_as_api_error(error))
+    except web.RequestPayloadError:
+        return _error_response(invalid("Request body cannot be decoded."))
     except ConnectionError:
         # The peer left in the middle of its own request: nobody is there to answer.
         return web.Response()
@@ -85,7 +87,7 @@ def _judges_itself(request: web.Request) -> bool:
 
 def _strike(desk: Desk, request: web.Request) -> web.StreamResponse | None:
     """Faults on the small calls: errors, resets and fixed answers."""
-    sight = see(request)
+    sight = see(request, small=True)
     strike = desk.rules.before_body(sight) or desk.rules.pick(sight)
     if strike is None:
         return None

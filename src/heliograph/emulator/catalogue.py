@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from heliograph.emulator.asking import count_pictures, count_text
-from heliograph.emulator.desk import log_body
+from heliograph.emulator.desk import DESK, log_body
 from heliograph.emulator.envelope import invalid, not_found
 from heliograph.emulator.faults.errors import model_not_found
 from heliograph.emulator.models import MODELS
-from heliograph.emulator.protojson import load, read
+from heliograph.emulator.protojson import load, read, whole
 
 _DEFAULT_PAGE = 50
 _LARGEST_PAGE = 1000
@@ -37,9 +37,10 @@ async def count_tokens(request: web.Request) -> dict[str, Any]:
     """countTokens: the same counting as generateContent's prompt."""
     name, version = request.match_info["model"], request.match_info["version"]
     body = await request.read()
-    document = load(body)
-    log_body(request, body, document)
-    message = read(document, "CountTokensRequest", version=version)
+    aside = request.app[DESK].read_aside
+    document = await aside(lambda: load(body))
+    await aside(lambda: log_body(request, body, document))
+    message = await aside(lambda: read(document, "CountTokensRequest", version=version))
     if name not in MODELS:
         raise model_not_found(name, version, "countTokens")
     inner = message.get("generate_content_request", message)
@@ -55,9 +56,10 @@ async def count_tokens(request: web.Request) -> dict[str, Any]:
 def page(rows: Sequence[T], query: Any) -> tuple[Sequence[T], dict[str, str]]:
     """The rows that pageSize and pageToken ask for, and the next token when there is more."""
     size = query.get("pageSize", query.get("page_size", ""))
-    if size and not size.isdecimal():
+    wanted = whole(size or "0")
+    if wanted is None:
         raise invalid(f"Invalid value at 'page_size' (TYPE_INT32), \"{size}\"")
-    limit = min(int(size or 0) or _DEFAULT_PAGE, _LARGEST_PAGE)
+    limit = min(wanted or _DEFAULT_PAGE, _LARGEST_PAGE)
     start = _offset(query.get("pageToken", query.get("page_token", "")))
     end = start + limit
     more = {"nextPageToken": _token(end)} if end < len(rows) else {}
@@ -72,6 +74,9 @@ def _offset(token: str) -> int:
     if not token:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("offset:"))
+        offset = whole(base64.urlsafe_b64decode(token).decode().removeprefix("offset:"))
     except (ValueError, binascii.Error):
-        raise invalid("Invalid page token.") from None
+        offset = None
+    if offset is None:
+        raise invalid("Invalid page token.")
+    return offset

@@ -24,6 +24,8 @@ from heliograph.emulator.settings import EmulatorSettings, StartError
 _LOG_LENGTH = 2_000
 _PAINTERS = 4
 _READERS = 4
+# Deeper than any request of the API; the walk of a hostile one must end before Python's stack.
+_DEEPEST = 50
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ class Desk:
     def __init__(self, settings: EmulatorSettings) -> None:
         self.settings = settings
         self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        self.ledger = Ledger(settings.ledger)
+        self.ledger = _open_ledger(settings.ledger)
         self.rules = Rulebook(self.seed)
         if settings.rules is not None:
             self._read_rules(settings.rules)
@@ -54,8 +56,10 @@ class Desk:
     def open_call(self, *, method: str, model: str, path: str) -> Call:
         """A new ledger record; its id follows from the seed and the number of calls before."""
         number = self.ledger.calls_ever
-        digest = hashlib.blake2b(f"{self.seed}:{number}".encode(), digest_size=8)
-        call = Call(id=digest.hexdigest(), method=method, model=model, path=path)
+        while self.ledger.knows(name := _call_id(self.seed, number)):
+            # A killed emulator leaves no line for calls in flight, so lines count less than ids.
+            number += 1
+        call = Call(id=name, method=method, model=model, path=path)
         self.ledger.open(call)
         return call
 
@@ -83,6 +87,21 @@ class Desk:
         for pool in (self._painters, self._readers):
             pool.shutdown(wait=False, cancel_futures=True)
         self.files.close()
+
+
+def _open_ledger(path: Path | None) -> Ledger:
+    try:
+        ledger = Ledger(path)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a", encoding="utf-8").close()
+    except (OSError, UnicodeError) as error:
+        raise StartError(f"cannot keep a ledger in {path}: {error}") from error
+    return ledger
+
+
+def _call_id(seed: int, number: int) -> str:
+    return hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).hexdigest()
 
 
 DESK = web.AppKey("desk", Desk)
@@ -117,11 +136,13 @@ def log_body(request: web.Request, body: bytes, document: Any = None) -> None:
     request[ENTRY]["json"] = _shorten(document)
 
 
-def _shorten(value: Any) -> Any:
+def _shorten(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        return "(deeper)"
     if isinstance(value, dict):
-        return {key: _shorten(item) for key, item in value.items()}
+        return {key: _shorten(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shorten(item) for item in value]
+        return [_shorten(item, depth + 1) for item in value]
     if isinstance(value, str) and len(value) > 4096:
         raw = _decoded(value)
         return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}

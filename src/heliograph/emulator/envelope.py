@@ -21,7 +21,7 @@ class ApiError(Exception):
     details: tuple[Detail, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-    """Why the emulator refused, for a person; goes to the `x-emu-note` header only."""
+    """Why the emulator refused, for a person; goes to the `x-emu-note` header."""
 
     def __str__(self) -> str:
         return f"{self.code} {self.status}: {self.message}"
@@ -44,6 +44,11 @@ def invalid(
     )
 
 
+def misused(reason: str) -> ApiError:
+    """A 400 about the emulator's own control language: no Google text to keep, so it says why."""
+    return invalid(reason, note=reason)
+
+
 def not_found(message: str = "Requested entity was not found.") -> ApiError:
     """A 404 NOT_FOUND."""
     return ApiError(code=404, status="NOT_FOUND", message=message)
@@ -60,7 +65,7 @@ def unimplemented(what: str) -> ApiError:
         code=501,
         status="UNIMPLEMENTED",
         message="Operation is not implemented, or supported, or enabled.",
-        note=f"{what} is not emulated; see src/heliograph/emulator/README.md",
+        note=f"{what} is not emulated; see src/heliograph/emulator/COVERAGE.md",
     )
 
 

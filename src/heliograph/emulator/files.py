@@ -8,6 +8,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from random import Random
 from typing import Any
 
 from heliograph.emulator.envelope import ApiError, denied, invalid
+from heliograph.emulator.inputs import DOCUMENT_TYPES, VIDEO_TYPES
 
 LIFETIME = 48 * 3600.0
 MAX_FILE_BYTES = 2 * 1024**3
@@ -70,9 +72,15 @@ class Upload:
     base: str
     received: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def add(self, chunk: bytes, offset: int, *, last: bool) -> None:
-        """Append one chunk, in order and in whole granules."""
+    def add(self, chunk: bytes, offset: int | None, *, last: bool) -> None:
+        """Append one chunk, in order and in whole granules; no offset means where it stands."""
+        # A client that repeats a chunk may do so while the first is still being written.
+        with self._one_at_a_time:
+            self._append(chunk, self.received if offset is None else offset, last=last)
+
+    def _append(self, chunk: bytes, offset: int, *, last: bool) -> None:
         if offset != self.received:
             raise invalid(note=f"offset is {offset}, {self.received} bytes have arrived")
         if not last and len(chunk) % CHUNK_GRANULARITY:
@@ -108,10 +116,7 @@ class FileStore:
         file_id = meta.get("name", "").removeprefix("files/") or self._word(12)
         if not _NAME.fullmatch(file_id):
             raise invalid(note=f"{file_id!a} is not a file id")
-        if self._live(file_id) is not None:
-            raise ApiError(
-                code=409, status="ALREADY_EXISTS", message="Requested entity already exists"
-            )
+        self._must_be_new(file_id)
         upload_id = self._word(40)
         upload = Upload(
             id=upload_id,
@@ -134,6 +139,8 @@ class FileStore:
 
     def finish(self, upload: Upload) -> StoredFile:
         """Turn a complete upload into a file."""
+        self.upload(upload.id)
+        self._must_be_new(upload.file_id)
         if upload.declared is not None and upload.received != upload.declared:
             raise invalid(note=f"{upload.received} of {upload.declared} declared bytes arrived")
         upload.path.touch()
@@ -153,7 +160,7 @@ class FileStore:
 
     def cancel(self, upload: Upload) -> None:
         """Drop an upload."""
-        del self._uploads[upload.id]
+        self._uploads.pop(upload.id, None)
         upload.path.unlink(missing_ok=True)
 
     def get(self, file_id: str, project: str) -> StoredFile:
@@ -176,7 +183,7 @@ class FileStore:
         self._drop(self.get(file_id, project))
 
     def read_uri(self, uri: str, project: str) -> tuple[bytes, str]:
-        """Bytes and MIME type behind a fileUri."""
+        """Bytes and MIME type behind a fileUri; no bytes of what is never looked at."""
         found = re.search(r"(?:^|/)files/([^/?#]+)$", uri)
         if found is None:
             raise invalid(
@@ -184,7 +191,9 @@ class FileStore:
                 note="only files uploaded to this emulator can be used by URI",
             )
         stored = self.get(found[1], project)
-        return stored.path.read_bytes(), stored.mime
+        # A video may be 2 GB, and nothing reads it.
+        unseen = stored.mime in (*DOCUMENT_TYPES, *VIDEO_TYPES)
+        return b"" if unseen else stored.path.read_bytes(), stored.mime
 
     def clear(self) -> None:
         """Drop everything."""
@@ -203,6 +212,12 @@ class FileStore:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="heliograph-emulator-"))
         return self._folder / name
+
+    def _must_be_new(self, file_id: str) -> None:
+        if self._live(file_id) is not None:
+            raise ApiError(
+                code=409, status="ALREADY_EXISTS", message="Requested entity already exists"
+            )
 
     def _live(self, file_id: str) -> StoredFile | None:
         stored = self._files.get(file_id)

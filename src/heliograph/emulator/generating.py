@@ -79,6 +79,10 @@ async def generate(desk: Desk, request: web.Request) -> web.StreamResponse:
     turn = Turn(request=request, call=call, version=info["version"], framing=_framing(request))
     try:
         return await _answer(desk, turn)
+    except asyncio.CancelledError:
+        # The emulator stops: it is not the peer that left.
+        call.cut_by_fault = True
+        raise
     except ApiError as error:
         outgoing = outgoing_error(error, as_list=turn.framing == "array")
         return await send(request, call, outgoing, Delivery())
@@ -261,7 +265,7 @@ def _framing(request: web.Request) -> Framing:
     return "sse" if request.query.get("alt") == "sse" else "array"
 
 
-def see(request: web.Request, prompt: str = "") -> Sight:
+def see(request: web.Request, prompt: str = "", *, small: bool = False) -> Sight:
     """What a fault rule can match of a request."""
     key = api_key(request)
     caller = identify(key)
@@ -274,6 +278,7 @@ def see(request: web.Request, prompt: str = "") -> Sight:
         key_hash=caller.key_hash if key else "",
         prompt=prompt,
         header=request.headers.get(HEADER, ""),
+        small=small,
     )
 
 

@@ -89,6 +89,7 @@ class Ledger:
         self._path = path
         self._closed: list[Line] = []
         self._open: dict[str, Call] = {}
+        self._ids: set[str] = set()
         self.calls_ever = 0
         if path is not None and path.exists():
             self._read(path)
@@ -105,13 +106,19 @@ class Ledger:
                 continue
             if line.get("event") == "reset":
                 self._closed.clear()
-            else:
+            elif "call" in line:
                 self._closed.append(line)
+                self._ids.add(line["call"])
                 self.calls_ever += 1
+
+    def knows(self, call_id: str) -> bool:
+        """Whether a call of this id was ever opened here or is in the file."""
+        return call_id in self._ids
 
     def open(self, call: Call) -> None:
         """Start to show a call."""
         self.calls_ever += 1
+        self._ids.add(call.id)
         self._open[call.id] = call
 
     def close(self, call: Call) -> None:

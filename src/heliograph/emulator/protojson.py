@@ -158,12 +158,24 @@ class _Reader:
         )
 
     def _invalid(self, path: str, kind: str, value: Any) -> None:
-        shown = json.dumps(value, ensure_ascii=False)
+        shown = _shown(value)
         shown = shown if len(shown) <= 256 else shown[:256] + "..."
         self._complain(path, f"Invalid value at '{path}' ({kind}), {shown}")
 
     def _complain(self, path: str, description: str) -> None:
         self.faults.append((path, description))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "..."
+
+
+def whole(text: str) -> int | None:
+    """A header or query value as a whole number of believable length."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
 
 
 def decode_base64(text: str) -> bytes:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from heliograph.emulator.envelope import ApiError, invalid
+from heliograph.emulator.envelope import ApiError, misused
 from heliograph.emulator.faults import FAULTS
-from heliograph.emulator.faults.contract import Case, Fault
+from heliograph.emulator.faults.contract import Case, Delivery, Fault
 from heliograph.emulator.keys import key_hash
 
 HEADER = "x-emu-fault"
@@ -22,7 +22,7 @@ HEADER = "x-emu-fault"
 _EARLY = "reset-before"
 
 _TAG_OPENING = "[[fault:"
-_TAG = re.compile(r"\[\[fault:([a-z0-9-]+)(?::([^\]*]*))?(?:\*(\d+))?\]\]")
+_TAG = re.compile(r"\[\[fault:([a-z0-9-]+)(?::([^\]*]*))?(?:\*(\d{1,9}))?\]\]")
 _MATCHES = ("method", "path", "model", "project", "key", "prompt_contains")
 _RULE_FIELDS = ("match", "nth", "count", "prob", "seed", "action", "args")
 
@@ -39,6 +39,8 @@ class Sight:
     key_hash: str = ""
     prompt: str = ""
     header: str = ""
+    small: bool = False
+    """Whether the call makes no picture, so that most faults have nothing to strike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,14 @@ class Strike:
     def case(self, model: str) -> Case:
         """The fault applied to one call."""
         return Case(name=self.fault.name, arg=self.arg, options=self.options, model=model)
+
+    def strikes_small_calls(self, model: str) -> bool:
+        """Whether it can strike a call that makes no picture: errors, resets, fixed answers."""
+        if self.fault.error is not None:
+            return True
+        make = self.fault.delivery
+        delivery = Delivery() if make is None else make(self.case(model))
+        return bool(delivery.reset) or delivery.canned is not None
 
     def __str__(self) -> str:
         return f"{self.fault.name}:{self.arg}" if self.arg else self.fault.name
@@ -75,6 +85,8 @@ class Rule:
     def strikes(self, sight: Sight) -> bool:
         """Count a match and say whether the rule fires on it."""
         if not _matches(self.source.get("match", {}), sight):
+            return False
+        if sight.small and not self.strike.strikes_small_calls(sight.model):
             return False
         self.met += 1
         if "nth" in self.source and self.met != self.source["nth"]:
@@ -123,7 +135,9 @@ class Rulebook:
     def _tagged(self, prompt: str) -> Strike | None:
         tags = _TAG.findall(prompt)
         if len(tags) != prompt.count(_TAG_OPENING):
-            raise invalid(note="a fault tag reads [[fault:NAME]], [[fault:NAME:ARG]] or …*N]]")
+            raise misused(
+                "A fault tag reads [[fault:NAME]], [[fault:NAME:ARG]] or [[fault:NAME*N]]."
+            )
         for name, arg, times in tags:
             if times:
                 key = f"{name}:{arg}:{times}:{prompt}"
@@ -138,19 +152,21 @@ class Rulebook:
 
     def _read(self, source: Any, number: int) -> Rule:
         if not isinstance(source, dict) or "action" not in source:
-            raise invalid(note="a rule is an object with at least an action")
+            raise misused("A rule is an object with at least an action.")
         unknown = set(source) - set(_RULE_FIELDS)
         match = source.get("match", {})
         if not isinstance(match, dict) or not all(isinstance(each, str) for each in match.values()):
-            raise invalid(note="match in a rule is an object of strings")
+            raise misused("match in a rule is an object of strings.")
         unknown |= set(match) - set(_MATCHES)
         if unknown:
-            raise invalid(note=f"unknown in a rule: {', '.join(sorted(unknown))}")
+            raise misused(f"Unknown in a rule: {', '.join(sorted(unknown))!a}.")
         for name in ("nth", "count"):
             if type(source.get(name, 1)) is not int or source.get(name, 1) < 1:
-                raise invalid(note=f"{name} in a rule is a whole number from 1")
+                raise misused(f"{name} in a rule is a whole number from 1.")
         if not isinstance(source.get("prob", 0), int | float):
-            raise invalid(note="prob in a rule is a number from 0 to 1")
+            raise misused("prob in a rule is a number from 0 to 1.")
+        if not isinstance(source.get("seed", 0), int | float | str):
+            raise misused("seed in a rule is a number or a text.")
         args = source.get("args", "")
         options = args if isinstance(args, dict) else {}
         arg = "" if isinstance(args, dict) else str(args)
@@ -172,7 +188,7 @@ def without_tags(prompt: str) -> str:
 
 
 def _unknown(name: str) -> ApiError:
-    return invalid(note=f"no fault is called {name!a}; GET /_emulator/faults lists them")
+    return misused(f"Unknown fault {name[:64]!a}; GET /_emulator/faults lists them.")
 
 
 def _split(header: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from heliograph.emulator.encoding import Body
 from heliograph.emulator.envelope import ApiError, dump
@@ -19,6 +19,8 @@ _SLICE = 256 * 1024
 _DRIP_TICK = 0.1
 _POLL = 0.1
 _JSON = "application/json; charset=UTF-8"
+# HTTP clients refuse header lines of more than about 8,000 bytes.
+_LONGEST_NOTE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def outgoing_error(error: ApiError, *, as_list: bool = False) -> Outgoing:
     body = [error.body()] if as_list else error.body()
     headers = {"content-type": _JSON, **error.headers}
     if error.note:
-        headers["x-emu-note"] = error.note.encode("unicode_escape").decode()
+        headers["x-emu-note"] = error.note.encode("unicode_escape").decode()[:_LONGEST_NOTE]
     return Outgoing(status=error.code, headers=headers, body=plain(dump(body)))
 
 
@@ -88,8 +90,10 @@ async def send(
     if delivery.claim_extra:
         response.content_length = outgoing.body.length + delivery.claim_extra
         response.force_close()
-    else:
+    elif request.version >= HttpVersion11:
         response.enable_chunked_encoding()
+    else:
+        response.force_close()
     try:
         await response.prepare(request)
         call.first_byte = time.time()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -16,7 +16,8 @@ from heliograph.emulator.app import build_app
 from heliograph.emulator.desk import Desk
 from heliograph.emulator.settings import EmulatorSettings, StartError
 
-_SHUTDOWN_SECONDS = 0.5
+# aiohttp waits this long twice: for calls to end, then for them to notice that they must.
+_SHUTDOWN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,5 +84,6 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
             pass
     except OSError:
         pass
-    if not loop.is_closed():
+    # A loop that a signal has just ended may be closed already.
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(stop.set)

@@ -51,6 +51,8 @@ class EmulatorSettings:
                 f"refusing to listen on {self.host!r}: the emulator has no real security and "
                 "serves loopback addresses only (127.0.0.0/8, ::1, localhost)"
             )
+        if not 0 <= self.port <= 65535:
+            raise StartError(f"{self.port} is not a port: 0 to 65535")
 
     @property
     def short_signatures(self) -> bool:

@@ -8,7 +8,7 @@ from heliograph.emulator.envelope import dump, invalid
 from heliograph.emulator.files import CHUNK_GRANULARITY, Upload
 from heliograph.emulator.generating import api_key
 from heliograph.emulator.keys import Caller, admit
-from heliograph.emulator.protojson import load, read
+from heliograph.emulator.protojson import load, read, whole
 from heliograph.emulator.sending import json_response
 
 _JSON = "application/json; charset=UTF-8"
@@ -48,12 +48,11 @@ async def _start(desk: Desk, request: web.Request) -> web.Response:
     log_body(request, body, document)
     version = request.match_info["version"]
     message = read(document, "CreateFileRequest", version=version)
-    declared = _header(request, "Header-Content-Length")
     upload = desk.files.start(
         message.get("file", {}),
         project=caller.project,
         mime=_header(request, "Header-Content-Type"),
-        declared=int(declared) if declared.isdecimal() else None,
+        declared=whole(_header(request, "Header-Content-Length")),
         base=f"{request.scheme}://{request.host}/{version}",
     )
     url = (
@@ -78,9 +77,8 @@ async def _chunk(
     log_body(request, chunk)
     last = "finalize" in commands
     if "upload" in commands:
-        offset = _header(request, "Offset")
-        where = int(offset) if offset.isdecimal() else upload.received
-        await desk.read_aside(lambda: upload.add(chunk, where, last=last))
+        offset = whole(_header(request, "Offset"))
+        await desk.read_aside(lambda: upload.add(chunk, offset, last=last))
     if not last:
         return _status(upload, "active")
     stored = desk.files.finish(upload)

@@ -132,6 +132,21 @@ def resolve(text: str, aspect: str | None, found: Findings) -> Purpose | None:
     return purpose
 
 
+def for_picture(use: str, picture: Pixels) -> tuple[str, bool]:
+    """A use as it is meant for a picture that exists, and whether it is a print.
+
+    A print of which no orientation is said lies the way the picture does.
+    """
+    silent = Findings()
+    purpose = resolve(use, None, silent)
+    if purpose is None or purpose.inches is None:
+        return use, False
+    turned = resolve(use, f"{picture.width}:{picture.height}", silent)
+    if turned is None or turned.pixels == purpose.pixels:
+        return use, True
+    return f"{use} {'landscape' if picture.width > picture.height else 'portrait'}", True
+
+
 def _purpose(rest: str, dpi: int | None, aspect: str | None) -> Purpose | None:
     known = uses().by_name
     turn, turned = _take(_TURN, rest)

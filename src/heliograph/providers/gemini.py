@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import Charged, InvalidRequest, NoImage, PolicyBlocked, Problem, Refused
+from heliograph.errors import Charged, NoImage, PolicyBlocked, Refused
 from heliograph.ports import Observer
 from heliograph.providers.calling import Caller
 from heliograph.providers.classify import classify
@@ -79,22 +79,7 @@ class Gemini:
 
 
 def encode(plan: Plan) -> WireRequest:
-    """The HTTP request for a plan.
-
-    Raises:
-        InvalidRequest: the plan is for the batch tier, which this method does not serve.
-    """
-    if plan.tier == "batch":
-        raise InvalidRequest(
-            [
-                Problem(
-                    field="tier",
-                    value="batch",
-                    message="a single call cannot be sent as a batch",
-                    nearest=("flex", "standard"),
-                )
-            ]
-        )
+    """The HTTP request for a plan."""
     request = plan.request
     body: dict[str, Any] = {}
     if request.system:

@@ -9,24 +9,38 @@ to the configured host only.
 import asyncio
 import base64
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
-from heliograph.errors import Charged, HeliographError, NotSent, OutcomeUnknown, UntrustedUpstream
+from heliograph.errors import (
+    Charged,
+    HeliographError,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolError,
+    UntrustedUpstream,
+)
+from heliograph.providers.classify import classify
 from heliograph.providers.tap import AnswerTooLarge, Tap, Tapped
 from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Reference, Timing
 
 PIECE = 3 << 18  # bytes read of a reference at once; a multiple of 3, so base64 joins seamlessly
 READ_BUFFER = 1 << 18
+LIST_SECONDS = 4.0  # a free question is not worth a longer wait
+LIST_BYTES = 8 << 20  # a thousand models are about one megabyte
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # an event's name and facts
 
@@ -41,6 +55,15 @@ class Deadlines:
     between: float = 30.0  # silence inside the answer
     call: float = 300.0  # one attempt in all
     patience: float = 600.0  # all attempts and the waits between them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The upstream's models, and its clock against ours."""
+
+    models: tuple[str, ...]  # ids, without `models/`
+    ahead: float | None  # seconds that our clock is ahead; None when the upstream says no date
+    seconds: float  # it took
 
 
 @dataclass
@@ -273,6 +296,52 @@ class Channel:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return False
 
+    async def models(self) -> Listing:
+        """List the upstream's models: free, and it proves address, key and clock.
+
+        Raises:
+            CredentialRejected: the upstream does not accept the key.
+            UpstreamError: no usable answer within four seconds.
+        """
+        progress = _Progress(begun=time.monotonic())
+        try:
+            async with asyncio.timeout(min(LIST_SECONDS, self._deadlines.connect)):
+                await _resolve(self._base)
+                status, headers, body = await self._get("/models?pageSize=1000")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._failure(error, progress) from error
+        try:
+            answer = json.loads(body)
+            if status != 200:
+                raise self._hidden(classify(status, answer.get("error"), headers))
+            names = [str(row["name"]).removeprefix("models/") for row in answer["models"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if status != 200:
+                raise classify(status, None, headers) from error
+            raise ProtocolError(
+                f"{self.upstream} does not answer like the Gemini API.",
+                why=f"Its list of models is none ({type(error).__name__}).",
+                remedy="Check the base URL and any proxy on the way.",
+            ) from error
+        return Listing(models=tuple(names), ahead=_ahead(headers), seconds=progress.now())
+
+    async def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        session = await self._open()
+        url = f"{self._base}/{self._version}{path}"
+        headers = {"x-goog-api-key": self._key, "accept-encoding": "identity"}
+        async with session.get(url, headers=headers, allow_redirects=False) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LIST_BYTES:
+                    break
+            found = {k.lower(): v for k, v in response.headers.items()}
+            return response.status, found, bytes(body)
+
+    def _hidden(self, error: HeliographError) -> HeliographError:
+        error.why = error.why and self.without_key(error.why)
+        return error
+
     async def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -291,6 +360,41 @@ class Channel:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def _resolve(url: str) -> None:
+    """Look the host's name up, giving up in time.
+
+    The resolver's own thread can hang for half a minute without a network, and the event loop
+    would wait for it at its end; a daemon thread is left behind instead.
+    """
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    parts = urlsplit(url)
+    failed: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(parts.hostname, parts.port or 443)
+        except OSError as error:
+            failed.append(error)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=look_up, name="heliograph-resolve", daemon=True).start()
+    await done.wait()
+    if failed:
+        raise failed[0]
+
+
+def _ahead(headers: Mapping[str, str]) -> float | None:
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    if theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - theirs).total_seconds()
 
 
 def _tracer() -> aiohttp.TraceConfig:

@@ -12,9 +12,12 @@ from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.opening import Storage, blobs_at, open_storage
 from heliograph.storage.rebuild import Damage, RebuildReport, rebuild
 from heliograph.storage.sidecar import record_from_json, record_to_json
+from heliograph.storage.verify import Condition, FileCheck, verify
 
 __all__ = [
+    "Condition",
     "Damage",
+    "FileCheck",
     "LocalBlobs",
     "MemoryBooks",
     "ObjectBlobs",
@@ -28,4 +31,5 @@ __all__ = [
     "record_from_json",
     "record_to_json",
     "sidecar_key",
+    "verify",
 ]

@@ -93,7 +93,7 @@ async def _defect(blobs: Blobs, key: str) -> str | None:
     with TemporaryDirectory(prefix="heliograph-") as scratch:
         try:
             path = await blobs.local(key, Path(scratch))
-            digest = await asyncio.to_thread(_sha256, path)
+            digest = await asyncio.to_thread(sha256_of, path)
         except (StorageError, OSError) as error:
             return str(error)
     if key.rpartition("/")[2].partition(".")[0] != digest:
@@ -101,6 +101,7 @@ async def _defect(blobs: Blobs, key: str) -> str | None:
     return None
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from heliograph.emulator.encoding import TextEdit
-from heliograph.emulator.envelope import ApiError, invalid
+from heliograph.emulator.envelope import ApiError, misused
 from heliograph.emulator.reply import Picture, Tree
 from heliograph.emulator.scene import Scene
 
@@ -81,7 +81,7 @@ class Case:
 
     def bad_argument(self, wanted: str) -> ApiError:
         """The answer to a fault that was written wrongly."""
-        return invalid(note=f"fault {self.name}: argument {self.arg!a} is not {wanted}")
+        return misused(f"Fault {self.name}: argument {self.arg[:64]!a} is not {wanted}.")
 
 
 @dataclass(frozen=True, kw_only=True)
