@@ -76,4 +76,5 @@ def _own_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The default library folder of this run, so that no test can touch a real one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config-home")))
         yield

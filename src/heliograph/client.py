@@ -5,20 +5,18 @@ no database.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from heliograph import pipeline
 from heliograph.errors import (
     ConfigurationError,
     InvalidRequest,
-    MissingKey,
     Problem,
     RecordNotFound,
     StorageError,
@@ -26,18 +24,18 @@ from heliograph.errors import (
 from heliograph.imaging import DirectImager, VipsImager, ending
 from heliograph.money import parse_dollars
 from heliograph.observe import fan_out, log_event
-from heliograph.planning import PRINT_STRETCH, for_picture
+from heliograph.planning.cover import refuse_enlarging
+from heliograph.planning.uses import for_picture
 from heliograph.ports import Blobs, Books, CostRow, Imager, Observer, Provider
 from heliograph.providers.calling import Caller
-from heliograph.providers.emulated import Emulator, start_emulator
+from heliograph.providers.emulated import Emulator
 from heliograph.providers.gemini import HOST, Gemini, encode
-from heliograph.providers.http import Channel, Deadlines, Listing
+from heliograph.providers.http import Listing, unanswered
 from heliograph.providers.wire import WireRequest
-from heliograph.settings import Key, Settings, find_key, load_settings
+from heliograph.settings import Settings, load_settings
 from heliograph.storage import FileCheck, RebuildReport, open_storage, rebuild, verify
 from heliograph.types import (
     Export,
-    ExportSpec,
     Finish,
     LedgerLine,
     Plan,
@@ -45,11 +43,12 @@ from heliograph.types import (
     Request,
     Result,
 )
+from heliograph.upstream import Access, Upstream, dial
 
-EMULATOR_KEY = "emulator-needs-no-real-key"
 # a whole 4K picture decodes in 0.1 s of CPU; a machine that is merely busy must never make a paid
 # picture look broken
 INSPECT_TIMEOUT = 60.0  # seconds
+CHECK_TIMEOUT = 3.0  # seconds for each step of a free question
 ALL = 10**9  # more records than any library has
 
 
@@ -75,16 +74,6 @@ class Options(TypedDict, total=False):
     strict: bool
     max_cost: str  # dollars: "0.30"
     finish: Finish
-
-
-@dataclass(frozen=True, kw_only=True)
-class Access:
-    """Which upstream is used, and with whose key."""
-
-    simulated: bool
-    base_url: str
-    key_origin: str
-    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +134,8 @@ class AsyncHeliograph:
         self._store: _Store | None = None
         self._parts: _Parts | None = None
         self._building = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,27 +149,39 @@ class AsyncHeliograph:
         await self.close()
 
     async def close(self) -> None:
-        """Close connections, workers, the database and an emulator started here."""
-        parts, store = self._parts, self._store
-        self._parts = self._store = None
-        if parts is not None:
-            await parts.provider.close()
-            if parts.emulator is not None:
-                await parts.emulator.close()
-        if store is not None:
-            await store.imager.close()
-            await store.books.close()
+        """Wait for calls under way, then close everything that was opened or started here."""
+        self._closed = True
+        # a call that has left is paid for, and one that was cancelled still writes that down
+        others = self._running - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
+        async with self._building:
+            parts, store = self._parts, self._store
+            self._parts = self._store = None
+            if parts is not None:
+                await parts.provider.close()
+                if parts.emulator is not None:
+                    await parts.emulator.close()
+            if store is not None:
+                await store.imager.close()
+                await store.books.close()
 
     # ------------------------------------------------------------ making
 
     def request(self, prompt: str, **options: Unpack[Options]) -> Request:
         """The `Request` that `generate` would run."""
-        fields: dict[str, object] = dict(options)
-        references = options.get("references", ())
-        limit = options.get("max_cost")
+        fields: dict[str, Any] = dict(options)
+        references: Any = options.get("references", ())
+        if isinstance(references, str | Path | bytes):
+            references = (references,)
         fields["references"] = tuple(Path(r) if isinstance(r, str) else r for r in references)
-        fields["max_cost"] = parse_dollars(limit) if limit is not None else None
-        return replace(Request(prompt=prompt), **fields)  # type: ignore[arg-type]
+        limit = options.get("max_cost")
+        try:
+            fields["max_cost"] = parse_dollars(str(limit)) if limit is not None else None
+        except ValueError as error:
+            problem = Problem(field="max_cost", value=str(limit), message=str(error))
+            raise InvalidRequest([problem]) from error
+        return replace(Request(prompt=prompt), **fields)
 
     async def plan(self, prompt: str, **options: Unpack[Options]) -> Plan:
         """Check and price a request; free, sends nothing.
@@ -214,8 +217,15 @@ class AsyncHeliograph:
     async def run(self, request: Request) -> Result:
         """Like `generate`, for a `Request` made elsewhere."""
         # a request that cannot be sent must not start an emulator or ask for a key
-        plan = await self.admit(request)
-        result = await pipeline.make(plan, await self._open(), self._observer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+        try:
+            plan = await self.admit(request)
+            result = await pipeline.make(plan, await self._open(), self._observer)
+        finally:
+            if task is not None:
+                self._running.discard(task)
         return replace(result, preview=lambda: _preview(result.path))
 
     async def access(self) -> Access:
@@ -259,13 +269,13 @@ class AsyncHeliograph:
         """
         record = await self.image(record_id)
         original = await self.original(record)
-        use, kept, stretch = options.get("use"), record.result, Fraction(1)
+        use, kept, is_print = options.get("use"), record.result, False
         if use and kept:
             options["use"], is_print = for_picture(use, kept.pixels)
-            stretch = PRINT_STRETCH if is_print else stretch
         # planned as if it were to be made, because that is where finishing is checked
         plan = await self.plan("export", **options)
-        _refuse_enlarging(record, plan.exports, stretch)
+        if kept:
+            refuse_enlarging(kept.pixels, plan.exports, is_print=is_print)
         store = await self._open_store()
         return await pipeline.export(record, original, plan.exports, store.imager, store.home)
 
@@ -309,16 +319,22 @@ class AsyncHeliograph:
 
         Raises:
             MissingKey, CredentialRejected: there is no key, or it is not accepted.
-            UpstreamError: no usable answer within four seconds.
+            UpstreamError: no usable answer within a few seconds.
         """
+        own = self.settings.simulate and not self.settings.base_url
         with TemporaryDirectory(prefix="heliograph-") as scratch:
-            emulator, channel, access = await self._dial(Path(scratch) / "ledger.jsonl")
             try:
-                return access, await channel.models()
+                # an emulator of our own may take its time to start
+                async with asyncio.timeout(None if own else CHECK_TIMEOUT):
+                    upstream = await self._dial(Path(scratch) / "ledger.jsonl")
+            except TimeoutError as error:
+                raise unanswered(self.settings.base_url or HOST, CHECK_TIMEOUT) from error
+            try:
+                return upstream.access, await upstream.channel.models(CHECK_TIMEOUT)
             finally:
-                await channel.close()
-                if emulator is not None:
-                    await emulator.close()
+                await upstream.channel.close()
+                if upstream.emulator is not None:
+                    await upstream.emulator.close()
 
     async def rebuild(self) -> RebuildReport:
         """Re-create database rows that are missing from the sidecars beside the originals."""
@@ -332,6 +348,10 @@ class AsyncHeliograph:
             return await self._store_unlocked()
 
     async def _store_unlocked(self) -> _Store:
+        if self._closed:
+            raise ConfigurationError(
+                "This client is closed.", remedy="Make a new one; a client is not opened twice."
+            )
         if self._store is None:
             home = self.settings.home
             storage = await asyncio.to_thread(
@@ -350,113 +370,32 @@ class AsyncHeliograph:
 
     async def _open(self) -> _Parts:
         async with self._building:
+            store = await self._store_unlocked()
+            emulator = self._parts.emulator if self._parts else None
+            if self._parts is not None and emulator is not None and emulator.has_left:
+                await self._parts.provider.close()
+                self._parts = None
             if self._parts is None:
-                store = await self._store_unlocked()
                 self._parts = await self._connect(store)
             return self._parts
 
     async def _connect(self, store: _Store) -> _Parts:
-        ledger = store.home / "emulator" / "ledger.jsonl"
-        emulator, channel, access = await self._dial(ledger)
-        provider = Gemini(Caller(channel, self._deadlines()), simulated=access.simulated)
+        upstream = await self._dial(store.home / "emulator" / "ledger.jsonl")
+        access = upstream.access
         return _Parts(
-            provider=provider,
+            provider=Gemini(
+                Caller(upstream.channel, upstream.deadlines), simulated=access.simulated
+            ),
             imager=store.imager,
             blobs=store.blobs,
             books=store.books,
             home=store.home,
             access=access,
-            emulator=emulator,
+            emulator=upstream.emulator,
         )
 
-    def _deadlines(self) -> Deadlines:
-        settings = self.settings
-        return Deadlines(
-            connect=settings.connect_timeout,
-            first_byte=settings.answer_timeout,
-            call=settings.call_timeout,
-            patience=settings.patience,
-        )
-
-    async def _dial(self, ledger: Path) -> tuple[Emulator | None, Channel, Access]:
-        """A channel to the configured upstream, which is started if it is the emulator."""
-        settings = self.settings
-        emulator: Emulator | None = None
-        if settings.simulate and not settings.base_url:
-            emulator = await start_emulator(ledger, *self._emulator_options)
-        base_url = emulator.url if emulator else settings.base_url or HOST
-        channel, access = await self._reach(
-            base_url, self._deadlines(), started=emulator is not None
-        )
-        return emulator, channel, access
-
-    async def _reach(
-        self, base_url: str, deadlines: Deadlines, *, started: bool
-    ) -> tuple[Channel, Access]:
-        """A channel to the upstream, with a key only where one belongs."""
-
-        def channel(key: str) -> Channel:
-            return Channel(base_url, self.settings.api_version, key, deadlines)
-
-        if started:
-            access = Access(simulated=True, base_url=base_url, key_origin="none (simulated)")
-            return channel(self._api_key or EMULATOR_KEY), access
-        if _is_loopback(base_url) and await _is_emulator(channel(EMULATOR_KEY)):
-            return self._reach_emulator(base_url, channel)
-        if base_url.startswith("http://") and not _is_loopback(base_url):
-            raise ConfigurationError(
-                f"{base_url} is not encrypted; the API key would be readable on the way.",
-                remedy="Use https, or http on this machine only.",
-            )
-        key = await asyncio.to_thread(find_key, self.settings, given=self._api_key)
-        access = Access(simulated=False, base_url=base_url, key_origin=key.origin, note=key.note)
-        return channel(key.secret), access
-
-    def _reach_emulator(
-        self, base_url: str, channel: Callable[[str], Channel]
-    ) -> tuple[Channel, Access]:
-        """An emulator that runs already wants a key only if it was told to."""
-        try:
-            key = find_key(self.settings, given=self._api_key)
-        except MissingKey:
-            key = Key(secret=EMULATOR_KEY, origin="none (simulated)")
-        access = Access(simulated=True, base_url=base_url, key_origin=key.origin, note=key.note)
-        return channel(key.secret), access
-
-
-async def _is_emulator(channel: Channel) -> bool:
-    try:
-        return await channel.answers("/_emulator/healthz")
-    finally:
-        await channel.close()
-
-
-def _is_loopback(url: str) -> bool:
-    host = url.partition("://")[2].partition("/")[0]
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return name in ("localhost", "[::1]") or name.startswith("127.")
-
-
-def _refuse_enlarging(record: Record, specs: Sequence[ExportSpec], stretch: Fraction) -> None:
-    """An export never invents pixels that the original does not have, but for a print's few."""
-    kept = record.result
-    for spec in specs:
-        wanted = spec.pixels
-        if (
-            kept
-            and wanted
-            and (
-                wanted.width > kept.pixels.width * stretch
-                or wanted.height > kept.pixels.height * stretch
-            )
-        ):
-            problem = Problem(
-                field="pixels",
-                value=str(wanted),
-                message=f"the original has {kept.pixels}, and exports never enlarge",
-                nearest=(str(kept.pixels),),
-            )
-            raise InvalidRequest([problem])
+    async def _dial(self, ledger: Path) -> Upstream:
+        return await dial(self.settings, self._api_key, ledger, self._emulator_options)
 
 
 def _preview(original: Path) -> bytes | None:

@@ -8,13 +8,15 @@ says what happened and what it cost or may have cost.
 """
 
 import asyncio
+import hashlib
+import logging
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from heliograph.errors import (
     Charged,
@@ -53,6 +55,10 @@ from heliograph.types import (
     Role,
     Verdict,
 )
+
+LOG = logging.getLogger("heliograph")
+LEAST_FREE = 256 << 20  # bytes
+T = TypeVar("T")
 
 
 class Tools(Protocol):
@@ -104,9 +110,10 @@ async def make(plan: Plan, tools: Tools, observer: Observer) -> Result:
     say = _teller(observer, call.id)
     say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
     try:
+        _refuse_full_disk(tools.home)
         reply = await send(plan, call, tools, observer)
-        looked = await look(reply, plan, tools.imager)
-        record = await keep_answer(call, plan, reply, looked, tools)
+        # from here on it is paid for: nobody's impatience may stop it half-way
+        looked, record = await unbroken(take_in(call, plan, reply, tools))
         say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
         raise_unless_answered(record, plan, reply, looked)
         original = await tools.blobs.local(_result_key(record), tools.home / "exports" / record.id)
@@ -153,7 +160,9 @@ async def send(plan: Plan, call: Call, tools: Tools, observer: Observer) -> Repl
 
     def watch(event: Event) -> None:
         nonlocal left
-        left = left or event.name == "sent"
+        if event.name in ("sent", "retrying"):
+            # an attempt that is tried again was not charged
+            left = event.name == "sent"
         observer(event)
 
     spool = _spool(call, tools)
@@ -162,15 +171,54 @@ async def send(plan: Plan, call: Call, tools: Tools, observer: Observer) -> Repl
         return await tools.provider.generate(plan, spool, watch)
     except HeliographError as error:
         if error.charged is not Charged.NO:
-            await _note_unknown(call, plan, tools, error.what)
-            error.record_id = call.id
             error.facts["may_have_cost_micro"] = plan.estimate.high
+            try:
+                await unbroken(_note_unknown(call, plan, tools, error.what))
+                error.record_id = call.id
+            except (StorageError, OSError) as trouble:
+                error.facts["not_written_down"] = str(trouble)
+                raise error from trouble
         shutil.rmtree(spool, ignore_errors=True)
         raise
     except asyncio.CancelledError:
         if left:
-            await asyncio.shield(_note_unknown(call, plan, tools, "Given up while waiting."))
+            await unbroken(_note_unknown(call, plan, tools, "Given up while waiting."))
+            facts = {"record": call.id, "may_have_cost_micro": plan.estimate.high}
+            observer(Event(name="given up", job=call.id, at=0.0, facts=facts))
         shutil.rmtree(spool, ignore_errors=True)
+        raise
+
+
+async def take_in(call: Call, plan: Plan, reply: Reply, tools: Tools) -> tuple[Looked, Record]:
+    """Look at an answer and keep it; when that fails, say where the paid bytes lie.
+
+    Raises:
+        StorageError: it could not be kept; the spool is left as it is.
+    """
+    try:
+        looked = await look(reply, plan, tools.imager)
+        return looked, await keep_answer(call, plan, reply, looked, tools)
+    except (StorageError, OSError) as error:
+        free = reply.refusal is not None and reply.refusal.charged is Charged.NO
+        trouble = error if isinstance(error, StorageError) else None
+        raise StorageError(
+            trouble.what if trouble else "The answer could not be kept.",
+            why=trouble.why if trouble else str(error),
+            remedy=f"What arrived waits in {_spool(call, tools)}; make room or mend the library.",
+            charged=Charged.NO if free else Charged.YES,
+            facts={"spool": str(_spool(call, tools)), "may_have_cost_micro": plan.estimate.high},
+        ) from error
+
+
+async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even when cancelled, and only then pass the cancellation on."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            LOG.warning("an answer was kept only in part", exc_info=task.exception())
         raise
 
 
@@ -213,19 +261,8 @@ async def keep_answer(call: Call, plan: Plan, reply: Reply, looked: Looked, tool
         if settlement
         else []
     )
-    try:
-        await keep(
-            record,
-            lines,
-            blobs=tools.blobs,
-            books=tools.books,
-            files=files_of(looked.images, reply),
-        )
-    except StorageError as error:
-        error.charged = Charged.YES if record.cost else Charged.NO
-        error.facts["spool"] = str(_spool(call, tools))
-        error.remedy = f"{error.remedy or ''} The paid bytes wait in {_spool(call, tools)}.".strip()
-        raise
+    files = files_of(looked.images, reply)
+    await keep(record, lines, blobs=tools.blobs, books=tools.books, files=files)
     # only now, and only here: everything paid for lies safe elsewhere
     shutil.rmtree(_spool(call, tools), ignore_errors=True)
     return record
@@ -269,15 +306,41 @@ async def export(
     record: Record, original: Path, specs: Sequence[ExportSpec], imager: Imager, home: Path
 ) -> tuple[Export, ...]:
     """Make the finished files; the original stays untouched and safe whatever happens here."""
-    folder = home / "exports" / record.id
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        return tuple([await imager.finish(original, spec, folder) for spec in specs])
+        return tuple([await _export(record, original, spec, imager, home) for spec in specs])
     except HeliographError as error:
         error.record_id = record.id
         error.charged = Charged.YES if record.cost else Charged.NO
         error.facts |= {"original": str(original), "cost_micro": record.cost}
         raise
+
+
+async def _export(
+    record: Record, original: Path, spec: ExportSpec, imager: Imager, home: Path
+) -> Export:
+    # a folder for each way of finishing: an earlier export of this record keeps its file
+    digest = hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
+    folder = home / "exports" / record.id / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(
+            "The folder for finished files cannot be made.",
+            why=str(error),
+            remedy=f"Check {home}; the original is safe.",
+        ) from error
+    return await imager.finish(original, spec, folder)
+
+
+def _refuse_full_disk(home: Path) -> None:
+    """A paid answer that finds no room is the worst place to notice a full disk."""
+    free = shutil.disk_usage(home).free
+    if free < LEAST_FREE:
+        raise StorageError(
+            f"Only {free >> 20} MiB are free where the library lies; nothing was sent.",
+            why=f"A 4K answer takes about 40 MiB; below {LEAST_FREE >> 20} MiB nothing is sent.",
+            remedy=f"Make room on the disk of {home}, or choose another home folder.",
+        )
 
 
 async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> Image | Broken:
@@ -384,7 +447,8 @@ def _quarantine(call: Call, files: Sequence[Path], home: Path) -> None:
         rest = file.with_name(file.name + ".rest")
         for path in (file, rest):
             if path.exists():
-                path.replace(folder / f"{path.parent.name}-{path.name}")
+                # the spool may be on another file system
+                shutil.move(path, folder / f"{path.parent.name}-{path.name}")
 
 
 def _spool(call: Call, tools: Tools) -> Path:

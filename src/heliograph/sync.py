@@ -12,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from heliograph.client import Access, AsyncHeliograph, Options
+from heliograph.client import AsyncHeliograph, Options
+from heliograph.errors import ConfigurationError
 from heliograph.ports import CostRow, Observer
 from heliograph.storage import FileCheck, RebuildReport
 from heliograph.types import Export, LedgerLine, Plan, Record, Request, Result
+from heliograph.upstream import Access
 
 T = TypeVar("T")
 
@@ -123,6 +125,14 @@ class Heliograph:
         return self._wait(self._client.rebuild())
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed() or threading.current_thread() is self._thread:
+            work.close()
+            raise ConfigurationError(
+                "This client is closed."
+                if self._loop.is_closed()
+                else "An observer called the client that it observes, which would wait for ever.",
+                remedy="Make a new client, or use AsyncHeliograph inside observers.",
+            )
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

@@ -12,11 +12,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from heliograph.errors import Refused
+from heliograph.errors import Refused, StorageError
 from heliograph.money import Cost, Rates
 from heliograph.placing import place
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+# what a file name promises
+SUFFIX_KINDS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe"), "jpeg"),
+    **dict.fromkeys((".tif", ".tiff"), "tiff"),
+    **{f".{kind}": kind for kind in ("png", "webp", "avif")},
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -455,9 +461,20 @@ class Result:
 
         Raises:
             WouldOverwrite: the destination exists and `force` is not set.
+            StorageError: the name promises another format, or cannot be written.
         """
         source = self.exports[0].path if self.exports else self.path
-        return place(source, Path(destination), force=force)
+        target = Path(destination)
+        wanted = SUFFIX_KINDS.get(target.suffix.lower())
+        if str(destination).endswith(("/", "\\")):
+            target.mkdir(parents=True, exist_ok=True)
+        elif wanted and wanted != SUFFIX_KINDS.get(source.suffix):
+            raise StorageError(
+                f"{target.name} would hold {source.suffix[1:]} data under a wrong name.",
+                remedy=f"Save it as {target.stem}{source.suffix}, or ask for "
+                f'finish=Finish(format="{wanted}").',
+            )
+        return place(source, target, force=force)
 
     def _repr_png_(self) -> bytes | None:
         """Notebooks show the preview by themselves."""

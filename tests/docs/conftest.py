@@ -26,6 +26,7 @@ def emulator() -> Iterator[str]:
 def session(tmp_path: Path, emulator: str) -> Session:
     work = tmp_path / "work"
     work.mkdir()
+    (tmp_path / "config.toml").touch()
     private = ("HELIOGRAPH_", "GEMINI_", "GOOGLE_")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(private)},
@@ -33,6 +34,7 @@ def session(tmp_path: Path, emulator: str) -> Session:
         "HELIOGRAPH_SIMULATE": "1",
         "HELIOGRAPH_BASE_URL": emulator,
         "HELIOGRAPH_HOME": str(tmp_path / "library"),
+        "HELIOGRAPH_CONFIG": str(tmp_path / "config.toml"),
         "COLUMNS": "200",
     }
     return Session(work, environment, emulator)

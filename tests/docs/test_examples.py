@@ -14,6 +14,7 @@ NOT_RUN = [
     ("README.md", "installs packages"),
     ("README.md", "installs packages"),
     ("README.md", "needs a real key and costs money"),
+    ("docs/how-to/in-the-shell.md", "changes the settings of your shell"),
     ("docs/how-to/keys-and-secrets.md", "needs a cloud account"),
     ("docs/how-to/keys-and-secrets.md", "needs a keyring and a real key"),
     ("docs/how-to/test-your-code-with-the-emulator.md", "runs until Ctrl-C"),

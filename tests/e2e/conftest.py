@@ -1,7 +1,9 @@
 """One emulator process for all, a project of its own for each test, a library of its own too."""
 
+import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,13 +16,23 @@ import pytest
 
 from heliograph import AsyncHeliograph
 from heliograph.ports import Event
+from heliograph.storage import open_storage
 
 SETTLING = 5.0  # seconds an emulator may take to close a ledger entry after its last byte
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty library, migrated once: making a new database takes half a second each time."""
+    folder = tmp_path_factory.mktemp("blank") / "library"
+    asyncio.run(open_storage(folder).close())
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, blank: Path) -> None:
     """No key, no settings and no .env of the person who runs the tests."""
+    shutil.copytree(blank, tmp_path / "library")
     for name in list(os.environ):
         if name.startswith(("HELIOGRAPH_", "GEMINI_", "GOOGLE_")):
             monkeypatch.delenv(name)

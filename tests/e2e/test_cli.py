@@ -430,17 +430,20 @@ def bill_of_first(bill: Bill) -> str:
     return first
 
 
-def test_a_failure_after_payment_says_what_was_paid(run: Run) -> None:
+def test_names_are_checked_before_paying_and_again_after(run: Run, bill: Bill) -> None:
     Path("taken").mkdir()
     Path("taken/fox.webp").write_text("mine")
-    # the preview's name is known only when the files are written
-    done = run(
-        *("generate", "A fox", "--size", "1K", "-o", "taken/fox", "--format", "webp"), "--json"
-    )
-    assert done.returncode == 2
-    assert error(done)["charged"] == "no"
     Path("taken/cat-preview.webp").write_text("mine")
-    paid = run(*("generate", "A cat", "--size", "1K", "-o", "taken/cat.jpg", "--preview"), "--json")
-    assert error(paid)["charged"] == "yes"
+    for words in (["-o", "taken/fox", "--format", "webp"], ["-o", "taken/cat.jpg", "--preview"]):
+        early = run("generate", "A fox", "--size", "1K", *words, "--json")
+        assert (early.returncode, error(early)["charged"]) == (2, "no")
+    assert run("generate", "A fox", "-o", "taken/fox.webp/x.jpg").returncode == 1
+    assert bill.lines == []
+    # a JPEG is expected and a PNG comes, whose name is taken
+    Path("taken/dog.png").write_text("mine")
+    paid = run(
+        *("generate", "A dog [[fault:image:png]]", "--size", "1K", "-o", "taken/dog.jpg"), "--json"
+    )
+    assert (error(paid)["charged"], error(paid)["facts"]["cost_micro"]) == ("yes", bill.micro)
     assert error(paid)["record_id"]
-    assert Path("taken/cat-preview.webp").read_text() == "mine"
+    assert Path("taken/dog.png").read_text() == "mine"

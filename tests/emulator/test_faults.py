@@ -128,7 +128,9 @@ async def test_by_header(emu: Any) -> None:
 async def test_a_wrong_tag_is_refused_aloud(emu: Any, tag: str) -> None:
     reply = await emu.generate(f"[[fault:{tag}]]")
     assert reply.status == 400
-    assert reply.headers["x-emu-note"]
+    assert reply.error["message"] == reply.headers["x-emu-note"]
+    by_header = await emu.generate(headers={"x_emu_fault": tag})
+    assert by_header.error["message"] == reply.error["message"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -108,3 +109,40 @@ def test_the_folder_goes_with_the_store() -> None:
     assert stored.path.exists()
     store.close()
     assert not stored.path.parent.exists()
+
+
+def test_what_nothing_looks_at_is_not_read(store: FileStore) -> None:
+    upload = store.start({}, project="p", mime="video/mp4", declared=None, base="http://h/v1")
+    upload.add(b"film", None, last=True)
+    stored = store.finish(upload)
+    assert store.read_uri(stored.sheet("http://h/v1")["uri"], "p") == (b"", "video/mp4")
+
+
+def test_a_repeated_chunk_is_written_once(store: FileStore) -> None:
+    chunk = bytes(GRANULE * 8)
+    upload = begin(store, len(chunk))
+
+    def add(_: int) -> bool:
+        try:
+            upload.add(chunk, 0, last=True)
+        except ApiError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(add, range(8))) == [False] * 7 + [True]
+    assert store.finish(upload).path.stat().st_size == len(chunk)
+
+
+def test_an_upload_ends_once(store: FileStore) -> None:
+    upload = begin(store, 0)
+    store.finish(upload)
+    assert "upload_id" in note(store.finish, upload)
+    store.cancel(upload)
+
+
+def test_of_two_uploads_of_one_name_the_first_to_end_wins(store: FileStore) -> None:
+    one, two = begin(store, 0, name="files/same"), begin(store, 0, name="files/same")
+    store.finish(one)
+    with pytest.raises(ApiError, match="already exists"):
+        store.finish(two)

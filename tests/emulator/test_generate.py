@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from heliograph.emulator.painting import read_metadata_mark
+from heliograph.emulator.signature import sign, weight_of
 
 LITE = "gemini-3.1-flash-lite-image"
 TWO_ONE = "gemini-nano-banana-2.1"
@@ -416,10 +417,16 @@ async def test_oversized_inline_requests(emu: Any) -> None:
 
 
 async def test_true_4k_weighs_what_it_should(start: Any) -> None:
+    """One painted answer and the signatures of nine more: about 30 MB, as recorded from Google."""
     async with start(small=False) as emu:
         reply = await emu.generate("a mountain lake at sunset", size="4K", ratio="16:9")
         data = decoded(reply.images[0])
         assert Image.open(io.BytesIO(data)).size == (5504, 3072)
-        assert 4_000_000 < len(data) < 14_000_000
-        for part in reply.parts:
-            assert 1_000_000 < len(part["thoughtSignature"]) < 3_000_000
+        assert 5_000_000 < len(data) < 12_000_000
+    sizes = [len(reply.body)]
+    weight = weight_of(5504 * 3072)
+    for n in range(9):
+        signatures = [sign(f"{n}:{part}", weight=weight) for part in range(len(reply.parts))]
+        sizes.append(sum(4 * len(each) // 3 for each in (data, *signatures)))
+    assert all(15_000_000 < size < 42_000_000 for size in sizes), sizes
+    assert 25_000_000 < sum(sizes) / len(sizes) < 35_000_000

@@ -312,3 +312,30 @@ async def test_total_and_health(emu: Any) -> None:
     assert (await emu.get("/_emulator/healthz")).json == {"ok": True, "seed": 7, "calls": 3}
     names = {row["name"] for row in (await emu.get("/_emulator/faults")).json}
     assert {"silent-1k", "cut-json", "image", "usage-huge"} <= names
+
+
+@pytest.mark.parametrize("shape", ["list", "object"])
+async def test_deep_json_is_refused_like_any_other(emu: Any, shape: str) -> None:
+    deep = b"[" * 900 + b"]" * 900 if shape == "list" else b'{"a":' * 900 + b"1" + b"}" * 900
+    reply = await emu.post(f"{PRO}:generateContent", b'{"contents":' + deep + b"}")
+    assert (reply.status, reply.error["status"]) == (400, "INVALID_ARGUMENT")
+    assert (await emu.get("/_emulator/requests")).status == 200
+
+
+async def test_a_long_reason_still_fits_a_header(emu: Any) -> None:
+    reply = await emu.generate(size="x" * 20_000)
+    assert reply.status == 400
+    assert len(reply.headers["x-emu-note"]) <= 1000
+
+
+async def test_a_body_that_is_not_what_its_encoding_says(emu: Any) -> None:
+    reply = await emu.post(f"{PRO}:generateContent", b"not gzip", Content_Encoding="gzip")
+    assert (reply.status, reply.error["status"]) == (400, "INVALID_ARGUMENT")
+
+
+async def test_numbers_of_absurd_length(emu: Any) -> None:
+    digits = "9" * 5000
+    assert (await emu.get(f"/v1/models?pageSize={digits}")).status == 400
+    token = base64.urlsafe_b64encode(b"offset:-2").decode()
+    assert (await emu.get(f"/v1/models?pageToken={token}")).status == 400
+    assert (await emu.generate(f"[[fault:internal*{digits}]]")).status == 400

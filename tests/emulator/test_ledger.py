@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+from heliograph.emulator.desk import Desk
 from heliograph.emulator.ledger import Call, Ledger
 from heliograph.emulator.prices import Bill
+from heliograph.emulator.settings import EmulatorSettings
 
 
 def closed_call(ledger: Ledger, name: str, micro: int, project: str = "default") -> None:
@@ -81,3 +83,28 @@ def test_searches_count_by_project() -> None:
         ledger.close(call)
     assert ledger.searches_this_month("one") == 6
     assert ledger.searches_this_month("three") == 0
+
+
+def test_an_id_in_the_file_is_never_given_again(tmp_path: Path) -> None:
+    """Calls in flight when an emulator is killed leave no line, so lines count less than ids."""
+    settings = EmulatorSettings(ledger=tmp_path / "ledger.jsonl", seed=1)
+
+    def open_calls(count: int) -> list[Call]:
+        desk = Desk(settings)
+        calls = [
+            desk.open_call(method="generateContent", model="m", path="/p") for _ in "x" * count
+        ]
+        desk.ledger.close(calls[-1])
+        desk.close()
+        return calls
+
+    kept = open_calls(3)[-1].id
+    again = [call.id for call in open_calls(4)]
+    assert kept not in again
+    assert len(set(again)) == 4
+
+
+def test_lines_of_another_program_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"hello": 1}\n')
+    assert Ledger(path).lines() == []

@@ -2,13 +2,17 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 Spawn = Callable[..., tuple[subprocess.Popen[str], dict[str, Any]]]
@@ -19,9 +23,9 @@ def spawn() -> Iterator[Spawn]:
     """Start a process and read its first line; whatever still runs at the end is stopped."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    def start(*arguments: str, small: bool = True) -> tuple[subprocess.Popen[str], dict[str, Any]]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph.emulator", "--small", *arguments],
+            [sys.executable, "-m", "heliograph.emulator", *(["--small"] * small), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,6 +54,40 @@ def ask(url: str, prompt: str = "a lake") -> int:
     with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
         response.read()
         return int(response.status)
+
+
+def begin(url: str, **top: Any) -> socket.socket:
+    """Send a call and leave its answer unread."""
+    address = urlsplit(url)
+    assert address.port is not None
+    wire = socket.create_connection(("127.0.0.1", address.port))
+    body = json.dumps({"contents": [{"parts": [{"text": "a lake"}]}], **top}).encode()
+    head = (
+        "POST /v1/models/gemini-3-pro-image:generateContent HTTP/1.1\r\nHost: x\r\n"
+        f"x-goog-api-key: k\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    wire.sendall(head.encode() + body)
+    return wire
+
+
+def calls(url: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(url + "/_emulator/ledger", timeout=20) as response:  # noqa: S310
+        rows: list[dict[str, Any]] = json.load(response)
+        return rows
+
+
+def waiting(url: str) -> int:
+    """How many open calls have an answer that waits for its peer."""
+    return sum(row["state"] == "open" and row["first_byte"] is not None for row in calls(url))
+
+
+def wait_for_all_closed(url: str) -> None:
+    """Wait until no call is open."""
+    for _ in range(100):
+        if all(row["state"] == "closed" and row["peer_closed_early"] for row in calls(url)):
+            return
+        time.sleep(0.05)
+    pytest.fail("calls of peers that left are still open")
 
 
 def test_it_announces_itself_serves_and_keeps_a_ledger(spawn: Spawn, tmp_path: Path) -> None:
@@ -82,6 +120,61 @@ def test_it_ends_with_its_parents_stdin(spawn: Spawn) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(timeout=5) == 0
+
+
+def test_it_ends_within_a_second_whatever_is_in_flight(spawn: Spawn, tmp_path: Path) -> None:
+    """Eight true 4K pictures: four being painted, four waiting; no thread may hold the exit."""
+    ledger = tmp_path / "ledger.jsonl"
+    process, line = spawn("--exit-with-stdin", "--ledger", str(ledger), small=False)
+    config = {"imageConfig": {"imageSize": "4K"}}
+    wires = [begin(line["url"], generationConfig=config) for _ in range(8)]
+    time.sleep(0.5)
+    assert process.stdin is not None
+    begun = time.monotonic()
+    process.stdin.close()
+    assert process.wait(timeout=5) == 0
+    assert time.monotonic() - begun < 1.0
+    for wire in wires:
+        wire.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    kept = [json.loads(text) for text in ledger.read_text().splitlines()]
+    assert [(row["state"], row["billed"]) for row in kept] == [("closed", False)] * 8
+
+
+def test_sixteen_answers_of_30_mb_at_once_stay_bounded(spawn: Spawn) -> None:
+    """Plain pictures but full signatures: the weight of 4K without the time to paint it."""
+    process, line = spawn("--exit-with-stdin", "--signatures", "realistic")
+    memory = psutil.Process(process.pid)
+    before = memory.memory_info().rss
+    # Nobody reads: every answer is finished and held for its slow peer.
+    config = {"imageConfig": {"imageSize": "4K"}}
+    wires = [begin(line["url"], generationConfig=config) for _ in range(16)]
+    peak = 0
+    for _ in range(200):
+        peak = max(peak, memory.memory_info().rss)
+        if waiting(line["url"]) == 16:
+            break
+        time.sleep(0.05)
+    held = memory.memory_info().rss - before
+    assert 200_000_000 < held < 16 * 35_000_000
+    assert peak - before < 16 * 35_000_000 + 200_000_000
+    for wire in wires:
+        wire.close()
+    wait_for_all_closed(line["url"])
+    assert memory.memory_info().rss - before < held / 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [(("--port", "70000"), "not a port"), (("--ledger", "."), "cannot keep a ledger")],
+)
+def test_it_says_why_it_cannot_start(spawn: Spawn, arguments: tuple[str, str], why: str) -> None:
+    process, line = spawn(*arguments)
+    _, errors = process.communicate(timeout=5)
+    assert (line, process.returncode) == ({}, 2)
+    assert why in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "example.org", "::"])

@@ -1,5 +1,8 @@
 """Choosing faults: order, counting, chance."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from heliograph.emulator.envelope import ApiError
@@ -8,7 +11,7 @@ from heliograph.emulator.keys import key_hash
 from heliograph.emulator.rules import Rulebook, Sight, without_tags
 
 
-def sight(prompt: str = "", header: str = "", **known: str) -> Sight:
+def sight(prompt: str = "", header: str = "", **known: Any) -> Sight:
     facts = {"method": "generateContent", "path": "/v1/models/m:generateContent", **known}
     return Sight(verb="POST", prompt=prompt, header=header, **facts)
 
@@ -104,12 +107,14 @@ def test_tags_are_not_drawn() -> None:
         ({"action": "internal", "count": 0}, "count"),
         ({"action": "internal", "prob": "often"}, "prob"),
         ({"action": "internal", "match": "all"}, "match"),
+        ({"action": "internal", "seed": [1]}, "seed"),
     ],
 )
 def test_a_wrong_rule_is_refused(rule: dict[str, object], why: str) -> None:
     with pytest.raises(ApiError) as caught:
         Rulebook(1).add(rule)
     assert why in caught.value.note
+    assert caught.value.message == caught.value.note
 
 
 @pytest.mark.parametrize("tag", ["hihg-demand", "Internal", "internal*", ""])
@@ -132,3 +137,11 @@ def test_every_fault_explains_itself() -> None:
     assert all(fault.explain and fault.name == name for name, fault in FAULTS.items())
     hooks = ("error", "scene", "picture", "base64", "tree", "text", "delivery")
     assert all(any(getattr(fault, hook) for hook in hooks) for fault in FAULTS.values())
+
+
+def test_a_rule_waits_for_a_call_it_can_strike() -> None:
+    book = Rulebook(1)
+    book.add([{"action": "silent-1k", "count": 1}, {"action": "stall-after", "count": 1}])
+    small = replace(sight(), small=True)
+    assert [picked(book, small) for _ in range(2)] == [None, None]
+    assert [picked(book, sight()) for _ in range(3)] == ["silent-1k", "stall-after", None]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from heliograph.emulator.envelope import ApiError
-from heliograph.emulator.signature import BYPASS, check_history, genuine, sign
+from heliograph.emulator.signature import BYPASS, check_history, genuine, sign, weight_of
 
 IMAGE = {"inline_data": {"mime_type": "image/jpeg", "data": b"x"}}
 
@@ -16,9 +16,10 @@ def turns(*parts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_realistic_length_is_millions_of_characters() -> None:
+    assert {weight_of(pixels) for pixels in (0, 512 * 512, 1024 * 1024, 1376 * 768)} == {1}
     lengths = [len(base64.b64encode(sign(f"seed {n}"))) for n in range(20)]
-    assert min(lengths) >= 1_000_000
-    assert max(lengths) <= 3_000_000
+    assert min(lengths) >= 1_100_000
+    assert max(lengths) <= 2_900_100
     assert len(set(lengths)) > 10
 
 

@@ -2,13 +2,20 @@
 
 import asyncio
 import base64
+import gc
 import json
 import socket
+import threading
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from heliograph.emulator.desk import Desk
+from heliograph.emulator.encoding import Body
+from heliograph.emulator.settings import EmulatorSettings
 
 
 class Wire:
@@ -22,11 +29,21 @@ class Wire:
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
-    async def send(self, prompt: str, *, body_part: float = 1.0, header: str = "") -> None:
+    async def send(
+        self,
+        prompt: str,
+        *,
+        body_part: float = 1.0,
+        header: str = "",
+        version: str = "1.1",
+        size: str = "1K",
+    ) -> None:
         self.reader, self.writer = await asyncio.open_connection(*self.address)
-        body = json.dumps({"contents": [{"parts": [{"text": prompt}]}]}).encode()
+        config = {"imageConfig": {"imageSize": size}}
+        contents = [{"parts": [{"text": prompt}]}]
+        body = json.dumps({"contents": contents, "generationConfig": config}).encode()
         head = (
-            "POST /v1/models/gemini-3-pro-image:generateContent HTTP/1.1\r\nHost: x\r\n"
+            f"POST /v1/models/gemini-3-pro-image:generateContent HTTP/{version}\r\nHost: x\r\n"
             f"x-goog-api-key: k\r\nContent-Length: {len(body)}\r\n{header}\r\n"
         )
         self.writer.write(head.encode() + body[: int(len(body) * body_part)])
@@ -227,6 +244,63 @@ async def test_an_open_call_is_in_the_ledger(start: Any) -> None:
         assert (line["state"], line["billed"], line["http_status"]) == ("open", True, None)
         await wire.reader.read(1)
         wire.writer.close()
+
+
+async def test_http_1_0_gets_an_answer_that_ends_with_the_connection(emu: Any) -> None:
+    raw, end = await exchange(emu, "a lake", version="1.0")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert (end, b"chunked" in head.lower()) == ("end", False)
+    assert json.loads(body)["modelVersion"] == "gemini-3-pro-image"
+
+
+async def test_a_stopped_emulator_does_not_blame_the_peer(start: Any, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    async with start(latency=30, ledger=ledger) as emu:
+        wire = Wire(emu.url)
+        await wire.send("a lake")
+        await asyncio.sleep(0.1)
+    assert await wire.receive() == (b"", "end")
+    (line,) = [json.loads(text) for text in ledger.read_text().splitlines()]
+    assert (line["state"], line["billed"]) == ("closed", False)
+    assert (line["peer_closed_early"], line["cut_by_fault"]) == (False, True)
+
+
+async def test_an_answer_is_let_go_with_its_peer(start: Any) -> None:
+    def held() -> int:
+        return sum(isinstance(each, Body) and each.length > 10**6 for each in gc.get_objects())
+
+    gc.disable()
+    try:
+        async with start(signatures="realistic") as emu:
+            wire = Wire(emu.url)
+            await wire.send("a lake", size="4K")
+            await wire.reader.readuntil(b"\r\n\r\n")
+            assert held() == 1
+            wire.writer.transport.abort()
+            assert (await last_line(emu))["peer_closed_early"] is True
+            assert held() == 0
+    finally:
+        gc.enable()
+
+
+async def test_four_pictures_are_painted_at_a_time_and_small_work_passes_them() -> None:
+    desk = Desk(EmulatorSettings(seed=1))
+    gate, begun = threading.Event(), threading.Semaphore(0)
+
+    def paint() -> None:
+        begun.release()
+        gate.wait(5)
+
+    try:
+        pictures = [asyncio.create_task(desk.paint_aside(paint)) for _ in range(16)]
+        assert await asyncio.wait_for(desk.read_aside(lambda: "read"), 1) == "read"
+        assert await desk.read_aside(lambda: [begun.acquire(timeout=1) for _ in range(4)])
+        assert not begun.acquire(blocking=False)
+        gate.set()
+        await asyncio.gather(*pictures)
+    finally:
+        gate.set()
+        desk.close()
 
 
 def test_a_reset_is_a_real_one() -> None:

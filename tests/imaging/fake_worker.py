@@ -12,6 +12,7 @@ INTACT = {"intact": True, "defect": None, "pixels": [1, 1], "pages": 1}
 
 
 def main(how: str, flag: Path | None) -> None:
+    print("ready", flush=True)
     for raw in sys.stdin:
         job = json.loads(raw)
         well = flag is not None and flag.exists()

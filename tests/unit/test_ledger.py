@@ -94,7 +94,7 @@ def test_the_line_can_be_checked_by_hand() -> None:
 def test_a_limit_refuses_before_anything_is_sent() -> None:
     with pytest.raises(CostLimitExceeded, match=r"above the limit of \$0\.10") as caught:
         refuse_above_limit(plan_for(max_cost=100_000))
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 7
     assert caught.value.facts["high"] > 100_000
     refuse_above_limit(plan_for(max_cost=10**6))
     refuse_above_limit(plan_for())

@@ -1,5 +1,6 @@
 """Settings and keys: every place is searched in order, and the answer says which it was."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,16 @@ import keyring.backend
 import pytest
 
 from heliograph.errors import ConfigurationError, MissingKey
-from heliograph.settings import Settings, find_key, load_settings
+from heliograph.settings import (
+    Settings,
+    config_file,
+    find_key,
+    list_settings,
+    load_settings,
+    remove_key,
+    search_keys,
+    store_key,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +28,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("HELIOGRAPH_", "GEMINI_", "GOOGLE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -35,6 +46,9 @@ class Drawer(keyring.backend.KeyringBackend):
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +164,130 @@ def test_an_unknown_or_incomplete_store(tmp_path: Path, store: str) -> None:
 def test_a_store_whose_extra_is_missing(tmp_path: Path, store: str, extra: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"heliograph\[{extra}\]"):
         find_key(settings(tmp_path, key_source=store))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "config" / "heliograph"
+    folder.mkdir(parents=True)
+    assert config_file() == folder / "config.toml"
+    return folder / "config.toml"
+
+
+def origins() -> dict[str, str]:
+    return {s.name: s.origin for s in list_settings()[0]}
+
+
+def test_each_place_wins_over_the_one_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    assert (load_settings().workers, origins()["workers"]) == (2, "default")
+    file.write_text("workers = 3\nsimulate = true\npatience = 7.5\n")
+    assert (load_settings().workers, origins()["workers"]) == (3, str(file))
+    (tmp_path / ".env").write_text("HELIOGRAPH_WORKERS=4\nHELIOGRAPH_PATIENCE=8\n")
+    assert (load_settings().workers, origins()["workers"]) == (4, ".env")
+    monkeypatch.setenv("HELIOGRAPH_WORKERS", "5")
+    assert (load_settings().workers, origins()["workers"]) == (5, "the environment")
+    assert load_settings(workers=6).workers == 6
+    found = load_settings()
+    assert (found.patience, found.simulate, found.call_timeout) == (8.0, True, 300.0)
+
+
+def test_either_name_of_the_base_url_wins_over_lower_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    file.write_text('base_url = "http://127.0.0.1:1"\n')
+    assert load_settings().base_url == "http://127.0.0.1:1"
+    (tmp_path / ".env").write_text("HELIOGRAPH_BASE_URL=http://127.0.0.1:2\n")
+    assert load_settings().base_url == "http://127.0.0.1:2"
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3")
+    assert load_settings().base_url == "http://127.0.0.1:3"
+    monkeypatch.setenv("HELIOGRAPH_BASE_URL", "http://127.0.0.1:4")
+    assert load_settings().base_url == "http://127.0.0.1:4"
+    assert load_settings(base_url="http://127.0.0.1:5").base_url == "http://127.0.0.1:5"
+
+
+@pytest.mark.parametrize("name", [*Settings.model_fields, "hoem"])
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    usual = load_settings()
+    monkeypatch.setenv(f"HELIOGRAPH_{name.upper()}", "")
+    assert load_settings() == usual
+
+
+def test_an_empty_variable_leaves_the_other_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_BASE_URL", "")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3")
+    assert load_settings().base_url == "http://127.0.0.1:3"
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.toml").write_text("workers = 9\n")
+    monkeypatch.setenv("HELIOGRAPH_CONFIG", str(tmp_path / "other.toml"))
+    assert (load_settings().workers, config_file()) == (9, tmp_path / "other.toml")
+    monkeypatch.setenv("HELIOGRAPH_CONFIG", str(tmp_path / "missing.toml"))
+    with pytest.raises(ConfigurationError, match=r"no file .*missing\.toml"):
+        load_settings()
+    assert config_file() == tmp_path / "missing.toml"
+
+
+def test_all_mistakes_of_the_file_are_listed_with_its_name(file: Path) -> None:
+    file.write_text(
+        'wokers = 3\nworkers = "lots"\nsimulate = [true]\nmodel = 5\nconfig = "x"\n'
+        'GEMINI_API_KEY = "do-not-tell"\n[table]\nx = 1\n'
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    text = str(caught.value)
+    assert "7 mistakes" in text
+    assert text.count(str(file)) == 7
+    assert "did you mean workers?" in text
+    assert "heliograph auth set" in text
+    assert "heliograph config get" in text
+    assert "do-not-tell" not in text
+    shown, mistakes = list_settings()
+    assert len(mistakes) == 7
+    assert {s.name: s.value for s in shown}["workers"] == "lots"
+    assert {s.name: s.value for s in shown}["patience"] == 600.0
+
+
+@pytest.mark.parametrize("content", [b"workers 3", b"workers = '\xff'", None])
+def test_a_file_that_cannot_be_read(file: Path, content: bytes | None) -> None:
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"config\.toml cannot be read"):
+        load_settings()
+
+
+def test_a_tilde_is_the_home_folder(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file.write_text('home = "~/pictures"\n')
+    assert load_settings().home == tmp_path / "pictures"
+    file.write_text('home = "~nobody-of-this-name/pictures"\n')
+    with pytest.raises(ConfigurationError, match="home in"):
+        load_settings()
+
+
+def test_keys_can_be_stored_listed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawer: Drawer
+) -> None:
+    store_key("GEMINI_API_KEY", " from-keyring\n")
+    assert drawer.kept == {("heliograph", "GEMINI_API_KEY"): "from-keyring"}
+    monkeypatch.setenv("GOOGLE_API_KEY", "from-env")
+    found = [key.origin for key in search_keys(settings(tmp_path))]
+    assert found == ["GOOGLE_API_KEY in the environment", "GEMINI_API_KEY in the keyring"]
+    assert remove_key("GEMINI_API_KEY")
+    assert not remove_key("GEMINI_API_KEY")
+    with pytest.raises(ConfigurationError):
+        store_key("GEMINI_API_KEY", "two words")
+
+
+def test_without_the_keyring_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ConfigurationError, match=r"heliograph\[keyring\]"):
+        store_key("GEMINI_API_KEY", "some-key")
+    with pytest.raises(MissingKey):
+        find_key(settings(tmp_path))

@@ -95,6 +95,7 @@ def build_app() -> "App":
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,
     )
     for name, (path, text, *lines) in COMMANDS.items():
         epilogue = {"help_epilogue": examples(*lines)} if lines else {}

@@ -83,6 +83,7 @@ def _span(month: str | None) -> tuple[datetime | None, datetime | None]:
         return None, None
     try:
         start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
     except ValueError as error:
         problem = Problem(
             field="month",
@@ -91,5 +92,4 @@ def _span(month: str | None) -> tuple[datetime | None, datetime | None]:
             nearest=(f"{datetime.now(UTC):%Y-%m}",),
         )
         raise InvalidRequest([problem]) from error
-    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
     return start, following

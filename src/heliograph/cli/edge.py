@@ -1,5 +1,6 @@
 """The edge of the process: every error becomes words and an exit code here, nowhere else."""
 
+import io
 import json
 import sys
 import traceback
@@ -20,8 +21,13 @@ def run(app: "App", words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     as_json = "--json" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a pipe that cannot hold every letter must not turn a paid picture into a crash
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = app(words)
+        sys.stdout.flush()
     except CycloptsError as error:
         _usage(str(error), as_json=as_json)
         return 2
@@ -35,6 +41,10 @@ def run(app: "App", words: list[str]) -> int:
         # the reader has left (`| head`); what was done is done
         sys.stderr.close()
         return 0
+    except OSError as error:
+        note(f"error: The output cannot be written ({error}).")
+        note("hint: What was made is kept: `heliograph images list`.")
+        return UNEXPECTED
     except Exception:  # noqa: BLE001 - the last edge: a fault of ours must not look like the user's
         traceback.print_exc()
         print(

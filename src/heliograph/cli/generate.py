@@ -11,15 +11,24 @@ from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag
 from heliograph.cli.edge import error_lines
-from heliograph.cli.naming import Destination, destination, refuse_taken, write_files
+from heliograph.cli.naming import (
+    Destination,
+    destination,
+    refuse_taken,
+    same_kind,
+    write_files,
+)
 from heliograph.cli.progress import Progress
 from heliograph.cli.report import result_facts, result_lines, wire_facts
 from heliograph.cli.screen import note, print_json
 from heliograph.cli.session import open_client, patiently, run_with
-from heliograph.client import Access, AsyncHeliograph, Options
-from heliograph.errors import HeliographError, InvalidRequest, Problem
+from heliograph.client import AsyncHeliograph, Options
+from heliograph.errors import CostLimitExceeded, HeliographError, InvalidRequest, Problem
+from heliograph.ledger import refuse_above_limit
+from heliograph.money import dollars
 from heliograph.planning import catalogue
 from heliograph.types import Export, Plan, Request, Result
+from heliograph.upstream import Access
 
 OUTPUT = Group("Output", sort_key=0)
 ASKING = Asking()
@@ -95,14 +104,15 @@ def generate(
         text = _prompt(prompt, prompt_file, asking.references)
         options["references"] = await _references(client, asking.references)
         request = client.request(text, **options)
-        plan = await client.admit(_within_limit(request, variations))
+        plan = await client.admit(replace(request, max_cost=None))
+        _refuse_above_limit(plan, request.max_cost, variations)
         if dry_run:
             print_json(wire_facts(client, plan, variations))
             return 0
         requests = _variations(request, variations)
         for number in range(variations):
             one = where.numbered(number + 1 if variations > 1 else None)
-            refuse_taken(one, request.finish.format, force=force)
+            refuse_taken(one, request.finish.format, _small(request), force=force)
         access = await client.access()
         progress.start(plan, access, _usual(plan), variations)
         job = Job(requests=requests, where=where, force=force, as_json=json)
@@ -157,6 +167,9 @@ def _show(made: Made, where: Destination, progress: Progress) -> None:
     """The paths to standard output; the rest is for the person watching."""
     for line in result_lines(made.result, made.files):
         progress.say(line)
+    actual = made.files[0].path.suffix
+    if where.suffix and not same_kind(where.suffix, actual):
+        progress.say(f"note: it came as {actual[1:]}, so the file is not called {where.suffix}")
     if not where.to_stdout:
         for file in made.files:
             progress.result(str(file.path))
@@ -201,18 +214,31 @@ def _is_id(word: str) -> bool:
     return digits and not Path(word).exists()
 
 
-def _within_limit(request: Request, variations: int) -> Request:
-    """`--max-cost` is for the whole command, so each variation may cost its share."""
-    if request.max_cost is None:
-        return request
-    return replace(request, max_cost=request.max_cost // variations)
+def _refuse_above_limit(plan: Plan, limit: int | None, variations: int) -> None:
+    """`--max-cost` is for the whole command."""
+    worst = plan.estimate.high * variations
+    if limit is None or worst <= limit:
+        return
+    if variations == 1:
+        refuse_above_limit(replace(plan, request=replace(plan.request, max_cost=limit)))
+    raise CostLimitExceeded(
+        f"{variations} variations may cost up to {dollars(worst)}, above the limit of "
+        f"{dollars(limit)}.",
+        why=f"Each may cost up to {dollars(plan.estimate.high)}.",
+        remedy="Make fewer, raise the limit, or choose a smaller size; nothing was sent.",
+        facts={"high": worst, "limit": limit},
+    )
 
 
 def _variations(request: Request, count: int) -> tuple[Request, ...]:
-    shared = _within_limit(request, count)
+    unlimited = replace(request, max_cost=None)  # held against the whole command already
     if count == 1 or request.seed is None:
-        return (shared,) * count
-    return tuple(replace(shared, seed=request.seed + number) for number in range(count))
+        return (unlimited,) * count
+    return tuple(replace(unlimited, seed=request.seed + number) for number in range(count))
+
+
+def _small(request: Request) -> list[str]:
+    return [name for name in ("preview", "thumbnail") if getattr(request.finish, name)]
 
 
 def _usual(plan: Plan) -> str | None:

@@ -1,5 +1,12 @@
 """`heliograph images`: find, show and export what was kept."""
 
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -19,21 +26,24 @@ from heliograph.cli.screen import (
 )
 from heliograph.cli.session import run_with
 from heliograph.client import AsyncHeliograph
+from heliograph.errors import InvalidRequest, Problem, RecordNotFound
 from heliograph.money import dollars
 from heliograph.provenance import plain
-from heliograph.storage import RebuildReport
+from heliograph.storage import Condition, FileCheck, RebuildReport
 from heliograph.types import Export, Outcome, Record
 
 app = App(
     name="images",
-    help="Find, show and export kept images.",
+    help="Find, show, open, export, verify and rebuild kept images.",
     help_format="plaintext",
     help_epilogue=examples("heliograph images list", "heliograph images show 3f2a91c0"),
     result_action="return_value",
 )
 
 SHOWN_PROMPT = 48
+NOTICEABLE = 0.5  # per cent of a crop
 FINISHING = Finishing()
+DAMAGED_CODE = 1
 Json = Annotated[Flag, Parameter()]
 
 
@@ -59,8 +69,13 @@ def list_(
     """
 
     async def work(client: AsyncHeliograph) -> list[Record]:
-        return list(await client.images(limit=max(1, limit), search=search))
+        return list(await client.images(limit=limit, search=search))
 
+    if limit < 1:
+        problem = Problem(
+            field="limit", value=str(limit), message="must be at least 1", nearest=("1",)
+        )
+        raise InvalidRequest([problem])
     records = run_with(AsyncHeliograph(home=home), work)
     if json:
         print_json([record_facts(r) for r in records])
@@ -143,11 +158,94 @@ def export(
     if json:
         print_json([export_facts(f) for f in files])
     else:
+        for line in _changes(found, exports):
+            note(line, simulated=found.simulated)
         for file in files:
             note(f"wrote {file.path}  {file.pixels}  {size_text(file.size)}")
         if not where.to_stdout:
             print_lines(str(f.path) for f in files)
     return 0
+
+
+@app.command(name="open", help_epilogue=examples("heliograph images open 3f2a91c0"))
+def open_(record: str, /, *, home: Path | None = None) -> int:
+    """Open the original with the system's viewer and print its path.
+
+    Args:
+        record: Id, or the beginning of one (4 characters or more).
+        home: Folder of the library of originals.
+    """
+
+    async def work(client: AsyncHeliograph) -> Path:
+        return await client.original(await client.image(record))
+
+    original = run_with(AsyncHeliograph(home=home), work)
+    print_lines([str(original)])
+    if not view(original):
+        note("There is no viewer to open it with.")
+    return 0
+
+
+def view(file: Path) -> bool:
+    """Hand a file to the system's viewer; False when there is none."""
+    try:
+        if sys.platform == "win32":
+            os.startfile(file)  # noqa: S606 - what a double click does
+            return True
+        viewer = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+        if viewer is None:
+            return False
+        process = subprocess.Popen(
+            [viewer, str(file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        # it may stay open for hours, and nobody waits for it
+        threading.Thread(target=process.wait, daemon=True).start()
+    except OSError:
+        return False
+    return True
+
+
+@app.command(
+    help_epilogue=examples("heliograph images verify", "heliograph images verify 3f2a91c0 --deep")
+)
+def verify(
+    *records: str,
+    deep: Annotated[Flag, Parameter()] = False,
+    json: Json = False,
+    home: Path | None = None,
+) -> int:
+    """Check that every stored original and signature is what was stored.
+
+    Exits with 0 when all are intact, 1 when one is damaged, 9 when one is missing.
+
+    Args:
+        records: Ids, or beginnings of ids. Default: the whole library.
+        deep: Decode each picture as well.
+        json: Print as JSON.
+        home: Folder of the library of originals.
+    """
+
+    async def work(client: AsyncHeliograph) -> tuple[FileCheck, ...]:
+        return await client.verify(records, deep=deep)
+
+    checks = run_with(AsyncHeliograph(home=home), work)
+    count = {c: sum(check.condition is c for check in checks) for c in Condition}
+    if json:
+        print_json({**{c.value: n for c, n in count.items()}, "files": [plain(c) for c in checks]})
+    else:
+        print_lines(
+            f"{c.condition.value}: {c.key} of {c.record_id[:8]}: {c.reason}"
+            for c in checks
+            if c.condition is not Condition.INTACT
+        )
+        print_lines([", ".join(f"{n} {c.value}" for c, n in count.items()) + "."])
+    if count[Condition.DAMAGED]:
+        return DAMAGED_CODE
+    return RecordNotFound.exit_code if count[Condition.MISSING] else 0
 
 
 @app.command(help_epilogue=examples("heliograph images rebuild"))
@@ -175,6 +273,21 @@ def rebuild(*, json: Json = False, home: Path | None = None) -> int:
             ]
         )
     return 9 if report.damaged else 0
+
+
+def _changes(record: Record, exports: Sequence[Export]) -> Iterator[str]:
+    """What an exact size did to the picture, which must not happen in silence."""
+    kept = record.result
+    for export in exports:
+        if kept is None or export.name != "export":
+            continue
+        have, got = kept.pixels, export.pixels
+        scale = min(Fraction(have.width, got.width), Fraction(have.height, got.height))
+        lost = round(100 * (1 - float(scale**2 * got.area / have.area)), 1)
+        if lost >= NOTICEABLE:
+            yield f"{lost:g} % of the original is cropped away; --anchor says which part stays."
+        if scale < 1:
+            yield f"The file is enlarged by {round(100 * (1 / float(scale) - 1), 1):g} %."
 
 
 def _row(record: Record) -> list[str]:

@@ -2,45 +2,67 @@
 
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
+from heliograph.cli import examples
 from heliograph.cli.ask import Flag
 from heliograph.cli.screen import facts_lines, print_json, print_lines, print_table
 from heliograph.errors import InvalidRequest, Problem
 from heliograph.money import dollars
 from heliograph.planning import Model, catalogue, estimate
+from heliograph.planning.nearest import names as nearest_names
+from heliograph.planning.normalise import model as spelled
+
+app = App(
+    name="models",
+    help="Show what each model can do and what it costs.",
+    help_format="plaintext",
+    help_epilogue=examples("heliograph models", "heliograph models show gemini-3-pro-image"),
+    result_action="return_value",
+)
 
 
-def models(
-    model: str | None = None,
-    /,
+@app.command(help_epilogue=examples("heliograph models show gemini-3-pro-image"))
+def show(model: str, /, *, json: Annotated[Flag, Parameter()] = False) -> int:
+    """Show everything that is known of one model, with the day it was checked.
+
+    Args:
+        model: Its id.
+        json: Print as JSON.
+    """
+    models = catalogue().models
+    found = models.get(spelled(model))
+    if found is None:
+        problem = Problem(
+            field="model",
+            value=model,
+            message="is not known",
+            nearest=nearest_names(model, list(models))[:3],
+        )
+        raise InvalidRequest([problem])
+    if json:
+        print_json(_facts(found))
+    else:
+        print_lines(facts_lines(_words(found)))
+    return 0
+
+
+@app.default
+@app.command(
+    name="list", help_epilogue=examples("heliograph models list", "heliograph models list --all")
+)
+def list_(
     *,
     all: Flag = False,  # noqa: A002 - the option's name
     json: Annotated[Flag, Parameter()] = False,
 ) -> int:
-    """Show the models: sizes, ratios, prices, dates. Facts carry the day they were checked.
+    """List the models: sizes, ratios, prices. Facts carry the day they were checked.
 
     Args:
-        model: Only this model, in full.
         all: Also retired models, with what replaces them.
         json: Print as JSON.
     """
     facts = catalogue()
-    if model is not None:
-        found = facts.models.get(model)
-        if found is None:
-            problem = Problem(
-                field="model",
-                value=model,
-                message="is not known",
-                nearest=tuple(m.id for m in facts.live),
-            )
-            raise InvalidRequest([problem])
-        if json:
-            print_json(_facts(found))
-        else:
-            print_lines(facts_lines(_words(found)))
-        return 0
     chosen = list(facts.models.values()) if all else list(facts.live)
     if json:
         print_json([_facts(m) for m in chosen])

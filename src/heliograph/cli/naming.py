@@ -3,6 +3,7 @@
 Invariant: a name is checked before anything is paid for, and nothing is ever written over.
 """
 
+import os
 import re
 import sys
 import unicodedata
@@ -49,7 +50,7 @@ def destination(output: str | None) -> Destination:
     if output.startswith("-") or "\0" in output or not output.strip():
         raise _problem(output, "is no file name", "./" + output.strip("\0"))
     path = Path(output)
-    if output.endswith(("/", "\\")) or path.is_dir():
+    if output.endswith(("/", "\\")) or (_exists(path) and path.is_dir()):
         return Destination(folder=path)
     suffix = path.suffix
     known = {s for kind in KINDS for s in kind}
@@ -61,21 +62,48 @@ def destination(output: str | None) -> Destination:
     return Destination(folder=path.parent, stem=path.stem, suffix=suffix)
 
 
-def refuse_taken(where: Destination, kind: str | None, *, force: bool) -> None:
-    """Before anything is paid for, refuse a name that exists; `place` checks again.
+def refuse_taken(
+    where: Destination, kind: str | None, small: Sequence[str], *, force: bool
+) -> None:
+    """Before anything is paid for, refuse a name that cannot be written; `place` checks again.
+
+    Args:
+        kind: the format of the main file, None for the one that arrives.
+        small: which smaller files are made too: "preview", "thumbnail".
 
     Raises:
-        WouldOverwrite: the file is there and `force` is not set.
+        WouldOverwrite: a file is there and `force` is not set.
+        StorageError: the folder cannot be written to.
     """
+    _refuse_unwritable(where.folder)
     if where.stem is None or force:
         return
     suffix = where.suffix or SUFFIXES.get(kind or "jpeg", f".{kind}")
-    path = where.folder / f"{where.stem}{suffix}"
-    if path.exists():
-        raise WouldOverwrite(
-            f"{path} exists already; nothing was sent.",
-            remedy="Choose another name, or add --force to replace it.",
+    names = [f"{where.stem}{suffix}", *(f"{where.stem}-{name}.webp" for name in small)]
+    for path in (where.folder / name for name in names):
+        if _exists(path):
+            raise WouldOverwrite(
+                f"{path} exists already; nothing was sent.",
+                remedy="Choose another name, or add --force to replace it.",
+            )
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    existing = folder
+    while not _exists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StorageError(
+            f"{folder} cannot be written to; nothing was sent.",
+            remedy="Choose a folder you may write to.",
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_symlink() or path.exists()
+    except (OSError, ValueError) as error:
+        raise _problem(str(path)[:60], f"is no usable file name ({error})", "image.jpg") from error
 
 
 def write_files(
@@ -125,7 +153,7 @@ def slug(prompt: str) -> str:
 def _write(export: Export, where: Destination, stem: str, *, force: bool) -> Export:
     main = export.name == "export"
     actual = export.path.suffix
-    ending = where.suffix if main and _same_kind(where.suffix, actual) else actual
+    ending = where.suffix if main and same_kind(where.suffix, actual) else actual
     name = stem if main else f"{stem}-{export.name}"
     return replace(export, path=place(export.path, where.folder / f"{name}{ending}", force=force))
 
@@ -135,7 +163,8 @@ def _mark(record: Record) -> str:
     return f"simulated-{record.id[:8]}" if record.simulated else record.id[:8]
 
 
-def _same_kind(wanted: str, actual: str) -> bool:
+def same_kind(wanted: str, actual: str) -> bool:
+    """Whether two suffixes stand for the same format."""
     pair = {wanted.lower(), actual.lower()}
     return any(pair <= kind for kind in KINDS)
 

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from heliograph.cli.screen import SIMULATED, note, printable, size_text
-from heliograph.client import Access
 from heliograph.money import dollars
 from heliograph.ports import Event
 from heliograph.types import Plan
+from heliograph.upstream import Access
 
 TICK = 0.2
 
@@ -52,7 +52,7 @@ class Progress:
         span = f"about {dollars(plan.estimate.expected)}, at most {dollars(plan.estimate.high)}"
         self.say(f"{plan.model} {size} ({target}), {times}{span}")
         if access.simulated:
-            self.say("No key is used: the local emulator draws this picture, nothing is charged.")
+            self.say("The local emulator draws this picture: no key is needed, nothing is charged.")
         else:
             self.say(f"Key: {access.key_origin}. {access.note or ''}".rstrip())
         for line in plan.notes:
@@ -70,6 +70,11 @@ class Progress:
         elif event.name == "retrying":
             self._sent.discard(event.job)
             self.say(f"{event.facts['what']} Trying again in {event.facts['wait']:.1f} s.")
+        elif event.name == "given up":
+            self._sent.discard(event.job)
+            most = dollars(int(event.facts["may_have_cost_micro"]))
+            record = str(event.facts["record"])[:8]
+            self.say(f"Given up. It may have cost up to {most}: heliograph images show {record}")
         elif event.name == "kept":
             self._sent.discard(event.job)
             self._done += 1

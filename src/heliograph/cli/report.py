@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliograph.cli.screen import size_text
-from heliograph.client import Access, AsyncHeliograph
+from heliograph.client import AsyncHeliograph
 from heliograph.money import dollars
 from heliograph.providers.gemini import HOST
 from heliograph.types import Estimate, Export, Plan, Record, Result, Verdict
+from heliograph.upstream import Access
 
 VERDICT_WORDS = {
     Verdict.VERIFIED: "verified",

@@ -87,8 +87,9 @@ class Upload:
             raise invalid(
                 note=f"a chunk before the last is a multiple of {CHUNK_GRANULARITY} bytes"
             )
-        if self.declared is not None and offset + len(chunk) > self.declared:
-            raise invalid(note=f"more bytes than the {self.declared} declared")
+        limit = MAX_FILE_BYTES if self.declared is None else self.declared
+        if offset + len(chunk) > limit:
+            raise invalid(note=f"more bytes than the {limit} declared or allowed")
         with self.path.open("ab") as file:
             file.write(chunk)
         self.digest.update(chunk)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import FinishError, StorageError
-from heliograph.imaging.process import COMMAND, Worker, WorkerDied
+from heliograph.imaging.process import COMMAND, NeverStarted, Worker, WorkerDied
 from heliograph.imaging.protocol import ask_finish, ask_inspect, read_export, read_inspection
 from heliograph.ports import Inspection
 from heliograph.types import Export, ExportSpec
@@ -109,6 +109,8 @@ class VipsImager:
                 return await self._ask(job)
             except WorkerDied:
                 return await self._ask(job)
+            except NeverStarted as error:
+                raise _no_worker(str(error)) from error
 
     async def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
         worker = await self._take()
@@ -140,11 +142,7 @@ class VipsImager:
         try:
             worker = await Worker.start(self._command)
         except OSError as error:
-            raise StorageError(
-                "No image worker can be started.",
-                why=str(error),
-                remedy="Free some memory, processes or open files and try again.",
-            ) from error
+            raise _no_worker(str(error)) from error
         if self._closed:  # meanwhile
             self._see_off(worker)
         self._refuse_when_closed()
@@ -158,6 +156,14 @@ class VipsImager:
         task = asyncio.get_running_loop().create_task(worker.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _no_worker(why: str) -> StorageError:
+    return StorageError(
+        "No image worker can be started.",
+        why=why,
+        remedy="Free some memory, processes or open files and try again.",
+    )
 
 
 def _unfinished(spec: ExportSpec, why: str) -> FinishError:

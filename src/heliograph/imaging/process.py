@@ -12,15 +12,24 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Any
 
-from heliograph.imaging.protocol import line
+from heliograph.imaging.protocol import READY, line
 
-# -P: the current folder must not be able to put its own modules into the decoder
-COMMAND = (sys.executable, "-P", "-m", "heliograph.imaging.worker")
+# -P: the current folder must not be able to put its own modules into the decoder. Our own search
+# path is handed over, because without an environment the worker would not know PYTHONPATH.
+_START = (
+    f"import sys; sys.path.extend(p for p in {[p for p in sys.path if p]!r} if p not in sys.path); "
+    "from heliograph.imaging.worker import main; main()"
+)
+COMMAND = (sys.executable, "-P", "-c", _START)
 GRACE = 2.0  # seconds a worker gets to leave by itself
 
 
 class WorkerDied(Exception):
     """The process ended, or answered something that is no answer, instead of doing its job."""
+
+
+class NeverStarted(Exception):
+    """The process ended before it took a job; that says nothing about any picture."""
 
 
 class Worker:
@@ -33,6 +42,7 @@ class Worker:
         self._jobs, self._answers = process.stdin, process.stdout
         self._stderr = stderr
         self._asked = 0
+        self._ready = False
 
     @classmethod
     async def start(cls, command: Sequence[str] = COMMAND) -> "Worker":
@@ -63,8 +73,12 @@ class Worker:
         """The answer to one job.
 
         Raises:
+            NeverStarted: the process died before it could take a job.
             WorkerDied: there is none.
         """
+        if not self._ready and await self._answers.readline() != READY:
+            raise NeverStarted(self._last_words())
+        self._ready = True
         self._asked += 1
         try:
             self._jobs.write(line({"id": self._asked, **job}))

@@ -16,6 +16,8 @@ from heliograph.errors import FinishError, StorageError
 from heliograph.ports import Inspection
 from heliograph.types import Anchor, Export, ExportSpec, Pixels
 
+READY = b"ready\n"  # what a worker says before it takes jobs
+
 
 def line(message: dict[str, Any]) -> bytes:
     # ASCII escapes carry file names that are no valid text, too

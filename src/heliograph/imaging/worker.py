@@ -18,6 +18,7 @@ from heliograph.imaging.confinement import allow_cpu, confine_libvips, confine_p
 from heliograph.imaging.finishing import finish
 from heliograph.imaging.inspecting import inspect
 from heliograph.imaging.protocol import (
+    READY,
     line,
     read_finish,
     tell_error,
@@ -38,6 +39,8 @@ def main() -> None:
 
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Answer every line of `jobs` until it ends."""
+    answers.write(READY)
+    answers.flush()
     for raw in jobs:
         job = json.loads(raw)
         answers.write(line({"id": job["id"], **answer(job)}))

@@ -10,17 +10,15 @@ Invariant: pure; facts are data in three TOML files next to this one.
 """
 
 from heliograph.planning.catalogue import Catalogue, Model, PriceRow
-from heliograph.planning.cover import PRINT_STRETCH
 from heliograph.planning.load import catalogue
 from heliograph.planning.plan import DEFAULT_MODEL, DEFAULT_SIZE, plan
 from heliograph.planning.price import Offer, estimate, offers
 from heliograph.planning.rows import CatalogueError
-from heliograph.planning.uses import Use, Uses, for_picture, uses
+from heliograph.planning.uses import Use, Uses, uses
 
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_SIZE",
-    "PRINT_STRETCH",
     "Catalogue",
     "CatalogueError",
     "Model",
@@ -30,7 +28,6 @@ __all__ = [
     "Uses",
     "catalogue",
     "estimate",
-    "for_picture",
     "offers",
     "plan",
     "uses",

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from heliograph.errors import InvalidRequest, Problem
 from heliograph.money import dollars
 from heliograph.planning.catalogue import Catalogue, Model
 from heliograph.planning.findings import Findings
 from heliograph.planning.price import image_price, price_row
-from heliograph.types import Pixels
+from heliograph.types import ExportSpec, Pixels
 
 PRINT_STRETCH = Fraction(105, 100)
 
@@ -94,6 +95,23 @@ def cheapest(
     fits = [o for o in made if o.covers(wanted) and size in (None, o.size)]
     fits = [o for o in fits if ratio in (None, o.ratio)]
     return min(fits, key=lambda o: o.preference(wanted), default=None)
+
+
+def refuse_enlarging(have: Pixels, specs: Iterable[ExportSpec], *, is_print: bool) -> None:
+    """Exports of a picture that exists never invent pixels, but for the few of a print.
+
+    Raises:
+        InvalidRequest: one would be enlarged.
+    """
+    stretch = PRINT_STRETCH if is_print else Fraction(1)
+    for wanted in (spec.pixels for spec in specs if spec.pixels):
+        if wanted.width > have.width * stretch or wanted.height > have.height * stretch:
+            message = f"the original has {have}, and exports never enlarge"
+            if is_print:
+                message = f"the original has {have}, and a print is enlarged by 5 % at most"
+            raise InvalidRequest(
+                [Problem(field="pixels", value=str(wanted), message=message, nearest=(str(have),))]
+            )
 
 
 def choose(

@@ -20,7 +20,7 @@ from heliograph.planning.findings import Findings
 from heliograph.planning.load import parse
 from heliograph.planning.normalise import as_fraction
 from heliograph.planning.rows import CatalogueError, Fact, read
-from heliograph.types import Pixels
+from heliograph.types import Pixels, Request
 
 DPI = (1, 2400)
 _PRINT_DPI, _POSTER_DPI = 300, 150  # where neither the words nor the row say
@@ -137,7 +137,7 @@ def for_picture(use: str, picture: Pixels) -> tuple[str, bool]:
 
     A print of which no orientation is said lies the way the picture does.
     """
-    silent = Findings()
+    silent = Findings(Request(prompt=use))
     purpose = resolve(use, None, silent)
     if purpose is None or purpose.inches is None:
         return use, False

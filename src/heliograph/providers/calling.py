@@ -58,6 +58,8 @@ def wait_before(error: HeliographError, failures: int, chance: random.Random) ->
         error: what went wrong last.
         failures: how many attempts have failed so far, this one included.
     """
+    if error.charged is not Charged.NO:
+        return None  # something may have been paid for: asking again could pay twice
     rule = RULES.get(type(error))
     if rule is None or failures > rule.retries:
         return None

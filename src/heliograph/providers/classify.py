@@ -8,6 +8,8 @@ Sources: gemini-api.md 5.1 and 5.2, reliability.md section 3.
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from heliograph.errors import (
@@ -166,7 +168,8 @@ class _Details:
         raw = error.get("details")
         entries = [d for d in raw if isinstance(d, Mapping)] if isinstance(raw, list) else []
         self.any = bool(entries)
-        self.reasons = {str(d["reason"]) for d in self._of(entries, "ErrorInfo") if "reason" in d}
+        infos = self._of(entries, "ErrorInfo")
+        self.reasons = {str(d["reason"]).upper() for d in infos if "reason" in d}
         self.waits = [
             seconds
             for d in self._of(entries, "RetryInfo")
@@ -200,7 +203,7 @@ def _is_zero(value: object) -> bool:
 
 def _longest_wait(found: _Details, headers: Mapping[str, str]) -> float | None:
     told = [*found.waits]
-    header = _seconds(headers.get("retry-after"))
+    header = _seconds(headers.get("retry-after")) or _until(headers.get("retry-after"))
     if header is not None:
         told.append(header)
     return max(told, default=None)
@@ -210,6 +213,17 @@ def _seconds(value: object) -> float | None:
     """ "37s", "37.36s" or "37" as seconds; anything else is no statement."""
     match = _DELAY.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(match[1]) if match else None
+
+
+def _until(value: str | None) -> float | None:
+    """Seconds until an HTTP date, as `Retry-After` may give one."""
+    try:
+        when = parsedate_to_datetime(value) if value else None
+    except ValueError:
+        return None
+    if when is None or when.tzinfo is None:
+        return None
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _said(error: Mapping[str, Any], status: int) -> str:

@@ -25,6 +25,11 @@ class Emulator:
     ledger: Path
     process: asyncio.subprocess.Process
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the process is gone, for whatever reason."""
+        return self.process.returncode is not None
+
     async def close(self) -> None:
         """Ask it to leave, and make it leave when it does not."""
         if self.process.returncode is not None:
@@ -52,7 +57,8 @@ async def start_emulator(ledger: Path, *options: str) -> Emulator:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "heliograph.emulator", "--port", "0", "--exit-with-stdin"),
+        # -P: the current folder must not be able to put its own modules into it
+        *("-P", "-m", "heliograph.emulator", "--port", "0", "--exit-with-stdin"),
         *("--ledger", str(ledger), *options),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

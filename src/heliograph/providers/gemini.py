@@ -163,7 +163,9 @@ def decode(wire: WireReply) -> Reply:
         error = value.get("error")
         if error is not None:
             raise _inner_error(wire, error)
-    candidates = [c for v in values for c in _objects(v.get("candidates")) if not c.get("index")]
+    candidates = [c for v in values for c in _objects(v.get("candidates"))]
+    # the first candidate is the answer, so its parts come last; images of others are extras
+    candidates.sort(key=_index, reverse=True)
     images, texts = _parts(wire, candidates)
     finish = _last(candidates, "finishReason")
     feedback = [f for v in values if isinstance(f := v.get("promptFeedback"), Mapping)]
@@ -192,6 +194,7 @@ def _inner_error(wire: WireReply, error: object) -> Exception:
     found = classify(status if status != 200 else 500, body, wire.headers)
     if wire.tapped.spools:
         found.charged = Charged.UNKNOWN
+        found.remedy = "Images had arrived before: they may be charged, and are in quarantine."
     return found
 
 
@@ -220,13 +223,16 @@ def _parts(
                         defect=spool.defect,
                     )
                 )
-        elif isinstance(part.get("text"), str):
+        elif isinstance(text := part.get("text", ""), str) and (text or signature):
             texts.append(
-                ReplyText(
-                    position=position, text=part["text"], thought=thought, signature=signature
-                )
+                ReplyText(position=position, text=text, thought=thought, signature=signature)
             )
     return images, texts
+
+
+def _index(candidate: Mapping[str, Any]) -> int:
+    index = candidate.get("index")
+    return index if isinstance(index, int) else 0
 
 
 def _all_parts(candidates: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -305,8 +311,10 @@ def _refusal(reply: Reply) -> Refused:
             remedy="Change the prompt; sending it again will not help.",
             facts=facts,
         )
-    made = reply.usage.candidate_tokens + reply.usage.thought_tokens if reply.usage else 0
-    billed = made > 0 and reason not in UNBILLED_REASONS
+    # an answer that just stops, without any part, is nothing to pay for (reliability F32: B = 0)
+    said_nothing = not reply.texts and not reply.images
+    answered = not (said_nothing and reply.finish_reason in (None, "STOP"))
+    billed = answered and reply.usage is not None and reason not in UNBILLED_REASONS
     return NoImage(
         NO_IMAGE_REASONS.get(reason, f"The model stopped without an image ({reason})."),
         why=said or (f"It said: {words[:300]}" if words else None),

@@ -39,7 +39,6 @@ from heliograph.types import Reference, Timing
 
 PIECE = 3 << 18  # bytes read of a reference at once; a multiple of 3, so base64 joins seamlessly
 READ_BUFFER = 1 << 18
-LIST_SECONDS = 4.0  # a free question is not worth a longer wait
 LIST_BYTES = 8 << 20  # a thousand models are about one megabyte
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # an event's name and facts
@@ -242,7 +241,11 @@ class Channel:
         try:
             async for chunk in response.content.iter_any():
                 clock.reschedule(min(loop.time() + self._deadlines.between, end))
-                tap.feed(chunk)
+                try:
+                    tap.feed(chunk)
+                except OSError as error:
+                    incomplete = f"the disk refused it ({error.strerror})"
+                    break
                 received += len(chunk)
                 tell("receiving", {"bytes": received})
         except AnswerTooLarge as error:
@@ -296,19 +299,21 @@ class Channel:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return False
 
-    async def models(self) -> Listing:
+    async def models(self, seconds: float) -> Listing:
         """List the upstream's models: free, and it proves address, key and clock.
 
         Raises:
             CredentialRejected: the upstream does not accept the key.
-            UpstreamError: no usable answer within four seconds.
+            UpstreamError: no usable answer within `seconds`.
         """
         progress = _Progress(begun=time.monotonic())
         try:
-            async with asyncio.timeout(min(LIST_SECONDS, self._deadlines.connect)):
+            async with asyncio.timeout(seconds):
                 await _resolve(self._base)
                 status, headers, body = await self._get("/models?pageSize=1000")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise unanswered(self.upstream, seconds) from error
+        except (aiohttp.ClientError, OSError) as error:
             raise self._failure(error, progress) from error
         try:
             answer = json.loads(body)
@@ -360,6 +365,14 @@ class Channel:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def unanswered(upstream: str, seconds: float) -> NotSent:
+    """The error for a free question that found no answer in time."""
+    return NotSent(
+        f"{upstream} did not answer within {seconds:g} s.",
+        remedy="Check the network, the base URL and the proxy.",
+    )
 
 
 async def _resolve(url: str) -> None:

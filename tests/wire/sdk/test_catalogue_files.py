@@ -82,14 +82,25 @@ def test_a_file_of_30_mb(client: genai.Client, tmp_path: Path) -> None:
     (picture,) = [part.inline_data for part in response.parts or [] if part.inline_data]
     assert Image.open(io.BytesIO(picture.data or b"")).size == (1376, 768)
 
-    with pytest.raises(errors.ClientError) as refused:
-        client.files.download(file=stored.name)
-    assert refused.value.code == 400
     client.files.delete(name=stored.name)
     with pytest.raises(errors.ClientError) as gone:
         client.files.get(name=stored.name)
     assert (gone.value.code, gone.value.status) == (403, "PERMISSION_DENIED")
     assert stored.name not in [file.name for file in client.files.list()]
+
+
+def test_an_upload_cannot_be_downloaded(client: genai.Client) -> None:
+    stored = client.files.upload(
+        file=io.BytesIO(b"x" * 10), config=types.UploadFileConfig(mime_type="image/png")
+    )
+    assert stored.name is not None
+    assert stored.download_uri is None
+    with pytest.raises(errors.ClientError) as refused:
+        client.files.download(file=stored.name)
+    assert (refused.value.code, refused.value.status) == (400, "INVALID_ARGUMENT")
+    # Given the File itself, the SDK does not even ask: there is no downloadUri.
+    with pytest.raises(ValueError, match="uploaded files can't be downloaded"):
+        client.files.download(file=stored)
 
 
 async def test_a_file_async(client: genai.Client) -> None:

@@ -110,6 +110,19 @@ def test_lower_case_size_is_refused_by_the_server(client: genai.Client) -> None:
     assert raised(client, "a", config=config).code == 400
 
 
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ("nonsense", "Unknown fault 'nonsense'; GET /_emulator/faults lists them."),
+        ("rate-minute:soon", "Fault rate-minute: argument 'soon' is not a number of zero or more."),
+        ("Internal", "A fault tag reads [[fault:NAME]], [[fault:NAME:ARG]] or [[fault:NAME*N]]."),
+    ],
+)
+def test_a_misspelt_fault_says_so(client: genai.Client, tag: str, message: str) -> None:
+    error = raised(client, f"a [[fault:{tag}]]")
+    assert (error.code, error.status, error.message) == (400, "INVALID_ARGUMENT", message)
+
+
 def test_html_from_a_gateway(client: genai.Client) -> None:
     error = raised(client, "a [[fault:bad-gateway]]")
     assert isinstance(error, errors.ServerError)
