@@ -8,6 +8,7 @@ says what happened and what it cost or may have cost.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets
@@ -216,7 +217,9 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # impatience does not add up
+                await asyncio.wait([task])
         if not task.cancelled() and task.exception() is not None:
             LOG.warning("an answer was kept only in part", exc_info=task.exception())
         raise

@@ -1,6 +1,7 @@
 """Links lead somewhere, pictures are small pictures, and numbers in the README are so."""
 
 import re
+from fractions import Fraction
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import pytest
 from packaging.requirements import Requirement
 from tests.docs.fenced import ROOT, anchors, links, pages
 
+from heliograph.cli.generate import MOST_VARIATIONS, SIDE_BY_SIDE
 from heliograph.errors import Refused, SizeMismatch
 from heliograph.imaging import read_header
 from heliograph.money import dollars
+from heliograph.pipeline import LEAST_FREE
 from heliograph.planning import DEFAULT_MODEL, catalogue, estimate
+from heliograph.planning.cover import PRINT_STRETCH
 from heliograph.planning.reference import reference_models
 from heliograph.settings import Settings
 
@@ -80,6 +84,21 @@ def test_named_limits_are_the_settings() -> None:
     assert Settings.model_fields["patience"].default == 600
     assert Settings.model_fields["secrets_dir"].default == Path("/run/secrets")
     assert "14" in reference_models()
+
+
+def test_limits_of_a_command_are_those_of_the_code() -> None:
+    shell = (ROOT / "docs/how-to/in-the-shell.md").read_text(encoding="utf-8")
+    assert (SIDE_BY_SIDE, MOST_VARIATIONS) == (8, 100)
+    assert "at most eight at a time and 100 in all" in shell
+    sizes = (ROOT / "docs/how-to/exact-sizes-and-print.md").read_text(encoding="utf-8")
+    assert Fraction(105, 100) == PRINT_STRETCH
+    assert "enlarged by 5 % at most" in sizes
+    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    times = catalogue().models[DEFAULT_MODEL].seconds
+    assert times is not None
+    assert f"{times.typical} to {times.slow} seconds" in tutorial
+    recover = (ROOT / "docs/how-to/recover-and-rebuild.md").read_text(encoding="utf-8")
+    assert f"less than {LEAST_FREE >> 20} MiB free" in recover
 
 
 def test_readme_install_size() -> None:
