@@ -2,7 +2,7 @@
 
     python bench/one_image.py [--json] [--answers 16]
 
-Both receive the same recorded answers (about 25 MB each, from the emulator) from a replaying
+Both receive the same recorded answers (about 28 MB each, from the emulator) from a replaying
 server, verify that the picture is whole and as large as asked, hash it and store it.
 
     heliograph  the library as it is: tap, checks, decode in a worker, original, sidecar, ledger

@@ -455,8 +455,9 @@ def made(emulated: Emulated, project: str) -> Result:
 def test_verify_finds_a_flipped_byte_and_a_missing_file(say: Say, made: Result) -> None:
     whole = say("images", "verify", made.record.id[:8], "--deep", "--json")
     assert (whole.code, whole.facts["damaged"], whole.facts["missing"]) == (0, 0, 0)
-    assert whole.facts["intact"] == 2
-    assert say("images", "verify").out == "2 intact, 0 damaged, 0 missing.\n"
+    # the picture, its signature, and that of the text beside it
+    assert whole.facts["intact"] == 3
+    assert say("images", "verify").out == "3 intact, 0 damaged, 0 missing.\n"
     kept = made.record.result
     assert kept is not None
     signature = made.path.parent.parent.parent / str(kept.signature_key)
@@ -471,7 +472,7 @@ def test_verify_finds_a_flipped_byte_and_a_missing_file(say: Say, made: Result) 
     assert flipped.code == 1
     assert f"damaged: {kept.key}" in flipped.out
     assert "SHA-256" in flipped.out
-    assert "0 intact, 1 damaged, 1 missing." in flipped.out
+    assert "1 intact, 1 damaged, 1 missing." in flipped.out
     made.path.write_bytes(data[:-9])
     assert "bytes instead of" in say("images", "verify").out or say("images", "verify").code == 1
     assert say("images", "verify", "ffffffff").code == 9

@@ -38,7 +38,9 @@ def test_jobs_are_answered_line_by_line(original: Path, tmp_path: Path) -> None:
     asked = b"".join(protocol.line({"id": i, **job}) for i, job in enumerate(jobs))
     out = io.BytesIO()
     worker.serve(io.BytesIO(asked), out)
-    answers = [json.loads(raw) for raw in out.getvalue().splitlines()]
+    ready, *lines = out.getvalue().splitlines(keepends=True)
+    assert ready == protocol.READY
+    answers = [json.loads(raw) for raw in lines]
     assert [a["id"] for a in answers] == list(range(len(jobs)))
     assert protocol.read_inspection(answers[0]).pixels == Pixels(90, 90)
     assert protocol.read_export(answers[1]).pixels == Pixels(30, 20)
@@ -91,5 +93,6 @@ def test_stray_prints_do_not_reach_the_parent(original: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], input=job, capture_output=True, check=True
     )
-    assert json.loads(done.stdout)["id"] == 5
+    ready, answer = done.stdout.splitlines(keepends=True)
+    assert (ready, json.loads(answer)["id"]) == (protocol.READY, 5)
     assert b"stray" in done.stderr

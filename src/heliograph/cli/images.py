@@ -161,7 +161,8 @@ def export(
         for line in _changes(found, exports):
             note(line, simulated=found.simulated)
         for file in files:
-            note(f"wrote {file.path}  {file.pixels}  {size_text(file.size)}")
+            line = f"wrote {file.path}  {file.pixels}  {size_text(file.size)}"
+            note(line, simulated=found.simulated)
         if not where.to_stdout:
             print_lines(str(f.path) for f in files)
     return 0

@@ -12,7 +12,7 @@ from heliograph.ports import Blobs, Books
 from heliograph.storage.entry import canonical
 from heliograph.storage.key import sidecar_key
 from heliograph.storage.sidecar import record_to_json
-from heliograph.types import KeptImage, LedgerLine, Record
+from heliograph.types import LedgerLine, Record
 
 
 async def keep(
@@ -31,21 +31,24 @@ async def keep(
     record, lines = canonical(record, lines)
     for key, path in files.items():
         await blobs.put(path, key)
-    for image in record.images:
-        for key in blob_keys(image):
-            if key not in files and key not in await blobs.keys(key):
-                raise StorageError(
-                    "The record names a file that is not stored.",
-                    why=f"There is no {key}, and it was not given.",
-                    facts={"key": key},
-                )
+    for key in blob_keys(record):
+        if key not in files and key not in await blobs.keys(key):
+            raise StorageError(
+                "The record names a file that is not stored.",
+                why=f"There is no {key}, and it was not given.",
+                facts={"key": key},
+            )
     await _put_sidecar(record, lines, blobs)
     await books.keep(record, lines)
 
 
-def blob_keys(image: KeptImage) -> tuple[str, ...]:
-    """All keys that an image occupies."""
-    return (image.key,) if image.signature_key is None else (image.key, image.signature_key)
+def blob_keys(record: Record) -> tuple[str, ...]:
+    """All keys that a record names: its images, and the signatures of every part of its turn."""
+    images = (i.key for i in record.images)
+    signatures = (i.signature_key for i in record.images)
+    spoken = (part.get("signature") for part in record.turn)
+    named = (*images, *signatures, *spoken)
+    return tuple(dict.fromkeys(key for key in named if isinstance(key, str)))
 
 
 async def _put_sidecar(record: Record, lines: Sequence[LedgerLine], blobs: Blobs) -> None:

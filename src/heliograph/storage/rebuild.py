@@ -56,7 +56,7 @@ async def rebuild(blobs: Blobs, books: Books) -> RebuildReport:
             damaged.append(Damage(key=key, reason=str(error)))
             continue
         (already if known else added).append(record.id)
-        named.update(name for image in record.images for name in blob_keys(image))
+        named.update(blob_keys(record))
     files = {name: await _defect(blobs, name) for name in sorted(named)}
     damaged += [Damage(key=name, reason=reason) for name, reason in files.items() if reason]
     return RebuildReport(

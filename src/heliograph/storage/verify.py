@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from heliograph.errors import RecordNotFound, StorageError
 from heliograph.ports import Blobs
+from heliograph.storage.keep import blob_keys
 from heliograph.storage.rebuild import sha256_of
 from heliograph.types import KeptImage, Record
 
@@ -41,12 +42,11 @@ async def verify(records: Sequence[Record], blobs: Blobs, defect: Defect) -> tup
     """Check every image and signature of `records`; `defect` looks into the pictures."""
     checks: dict[str, FileCheck] = {}
     for record in records:
-        for image in record.images:
-            if image.key not in checks:
-                checks[image.key] = await _check(record, image.key, blobs, _picture(image, defect))
-            signature = image.signature_key
-            if signature is not None and signature not in checks:
-                checks[signature] = await _check(record, signature, blobs, _same)
+        pictures = {image.key: image for image in record.images}
+        for key in blob_keys(record):
+            if key not in checks:
+                look = _picture(pictures[key], defect) if key in pictures else _same
+                checks[key] = await _check(record, key, blobs, look)
     return tuple(checks.values())
 
 
