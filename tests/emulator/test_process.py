@@ -162,7 +162,11 @@ def test_sixteen_answers_of_30_mb_at_once_stay_bounded(spawn: Spawn) -> None:
     for wire in wires:
         wire.close()
     wait_for_all_closed(line["url"])
-    assert memory.memory_info().rss - before < held / 2
+    # the memory goes back to the system a moment after the last peer has left
+    end = time.monotonic() + 10
+    while memory.memory_info().rss - before >= held / 2:
+        assert time.monotonic() < end, "what nobody waits for is still held"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
