@@ -172,21 +172,17 @@ async def send(plan: Plan, call: Call, tools: Tools, observer: Observer) -> Repl
         return await tools.provider.generate(plan, spool, watch)
     except HeliographError as error:
         if error.charged is not Charged.NO:
-            error.facts["may_have_cost_micro"] = plan.estimate.high
-            try:
-                await unbroken(_note_unknown(call, plan, tools, error.what))
-                error.record_id = call.id
-            except (StorageError, OSError) as trouble:
-                error.facts["not_written_down"] = str(trouble)
-                raise error from trouble
-        shutil.rmtree(spool, ignore_errors=True)
+            error.facts |= await _write_down(call, plan, tools, error.what)
+            error.record_id = error.facts.get("record")
+        else:
+            shutil.rmtree(spool, ignore_errors=True)
         raise
     except asyncio.CancelledError:
         if left:
-            await unbroken(_note_unknown(call, plan, tools, "Given up while waiting."))
-            facts = {"record": call.id, "may_have_cost_micro": plan.estimate.high}
+            facts = await _write_down(call, plan, tools, "Given up while waiting.")
             observer(Event(name="given up", job=call.id, at=0.0, facts=facts))
-        shutil.rmtree(spool, ignore_errors=True)
+        else:
+            shutil.rmtree(spool, ignore_errors=True)
         raise
 
 
@@ -432,6 +428,21 @@ def _warnings(reply: Reply, looked: Looked, settlement: Settlement | None) -> li
     if reply.attempts > 1:
         warnings.append(f"It took {reply.attempts} attempts; the failed ones are not charged.")
     return warnings
+
+
+async def _write_down(call: Call, plan: Plan, tools: Tools, what: str) -> dict[str, Any]:
+    """Record a call whose outcome nobody knows, and say what it may have cost.
+
+    When even that fails, the spool is left where it is and the facts say why: the outcome stays
+    unknown, and no trouble with a disk may turn it into "not charged".
+    """
+    facts: dict[str, Any] = {"may_have_cost_micro": plan.estimate.high}
+    try:
+        await unbroken(_note_unknown(call, plan, tools, what))
+    except (StorageError, OSError) as trouble:
+        return {**facts, "not_written_down": str(trouble), "spool": str(_spool(call, tools))}
+    shutil.rmtree(_spool(call, tools), ignore_errors=True)
+    return {**facts, "record": call.id}
 
 
 async def _note_unknown(call: Call, plan: Plan, tools: Tools, what: str) -> None:

@@ -149,6 +149,17 @@ async def test_an_unknown_outcome_stays_unknown_when_it_cannot_be_written_down(
     assert "not_written_down" in caught.value.facts
 
 
+async def test_giving_up_stays_giving_up_when_it_cannot_be_written_down(
+    helio: AsyncHeliograph, tmp_path: Path, events: list[Event]
+) -> None:
+    await helio.images()
+    (tmp_path / "library" / "originals" / "records").write_text("in the way")
+    await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    (given_up,) = [e for e in events if e.name == "given up"]
+    assert given_up.facts["may_have_cost_micro"] > 0
+    assert given_up.facts["not_written_down"]
+
+
 async def test_exports_of_one_record_do_not_overwrite_each_other(helio: AsyncHeliograph) -> None:
     result = await helio.generate("A fox", size="1K", pixels="800x800")
     small, large = await asyncio.gather(

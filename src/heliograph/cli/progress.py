@@ -73,8 +73,13 @@ class Progress:
         elif event.name == "given up":
             self._sent.discard(event.job)
             most = dollars(int(event.facts["may_have_cost_micro"]))
-            record = str(event.facts["record"])[:8]
-            self.say(f"Given up. It may have cost up to {most}: heliograph images show {record}")
+            record = event.facts.get("record")
+            where = (
+                f"heliograph images show {str(record)[:8]}"
+                if record
+                else f"it could not be written down ({event.facts['not_written_down']})"
+            )
+            self.say(f"Given up. It may have cost up to {most}: {where}")
         elif event.name == "kept":
             self._sent.discard(event.job)
             self._done += 1
