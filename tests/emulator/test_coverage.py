@@ -21,6 +21,7 @@ EXAMPLES = {
     "{model}": "gemini-3-pro-image",
     "{file}": "none",
     "{rest}": "deep/er",
+    "{interaction}": "none",
 }
 # A fault that needs an argument, or would make a quarter of a gigabyte without one.
 ARGUMENTS = {"status": "418", "gzip-bomb": "1"}

@@ -234,7 +234,6 @@ async def test_what_is_not_emulated_says_so(emu: Any) -> None:
         ("POST", "/v1/models/gemini-3-pro-image:batchGenerateContent"),
         ("GET", "/v1/batches"),
         ("GET", "/v1/batches/b1"),
-        ("POST", "/v1/interactions"),
     ):
         reply = await emu.send(verb, path)
         assert (reply.status, reply.error["status"]) == (501, "UNIMPLEMENTED")

@@ -29,9 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
             ledger=options.ledger,
             latency=options.latency,
             small=options.small,
+            tiny=options.tiny,
             signatures=options.signatures,
             api_keys=tuple(options.api_key),
             rules=options.rules,
+            quotas=options.quotas,
+            tls=options.tls,
             enforce_signatures=not options.no_enforce_signatures,
             size_policy=options.size_policy,
             billing=options.billing,
@@ -55,9 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--ledger", type=Path, metavar="PATH", help="append-only JSONL file (default: memory)")
     add("--latency", type=_latency, default=0.0, metavar="SECONDS|realistic")
     add("--small", action="store_true", help="cheap plain pictures and short signatures")
+    add("--tiny", action="store_true", help="64x64 pictures whatever is asked, for large runs")
     add("--signatures", choices=("realistic", "short"), help="length of thought signatures")
     add("--api-key", action="append", default=[], metavar="KEY", help="accept only these keys")
     add("--rules", type=Path, metavar="FILE.json", help="fault rules to start with")
+    add("--quotas", type=Path, metavar="FILE.json", help="quotas and spend limits to start with")
+    add("--tls", action="store_true", help="TLS ports too: good, expired, wrong_name, self_signed")
     add("--no-enforce-signatures", action="store_true", help="let unsigned model parts pass")
     add("--size-policy", choices=("strict", "silent"), default="strict")
     add(

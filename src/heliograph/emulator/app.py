@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from heliograph.emulator import catalogue, control, uploads
+from heliograph.emulator import catalogue, control, interactions, uploads
 from heliograph.emulator.desk import DESK, Desk, log_request
 from heliograph.emulator.envelope import ApiError, invalid, not_found, unimplemented
 from heliograph.emulator.generating import INLINE_LIMIT, api_key, generate, see
@@ -43,9 +43,9 @@ def build_app(desk: Desk) -> web.Application:
     app.router.add_post(f"/{_VERSION}/models/{{model:[^/:]+}}:{{method:[A-Za-z]+}}", _model_method)
     app.router.add_get(f"/{_VERSION}/models", _list_models)
     app.router.add_get(f"/{_VERSION}/models/{{model:[^/:]+}}", _get_model)
-    for kind in ("batches", "interactions"):
-        app.router.add_route("*", f"/{_VERSION}/{kind}", _later)
-        app.router.add_route("*", f"/{_VERSION}/{kind}/{{rest:.*}}", _later)
+    app.router.add_route("*", f"/{_VERSION}/batches", _later)
+    app.router.add_route("*", f"/{_VERSION}/batches/{{rest:.*}}", _later)
+    interactions.add_routes(app, _VERSION)
     uploads.add_routes(app, _VERSION)
     control.add_routes(app)
     return app
@@ -82,7 +82,8 @@ async def _edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _judges_itself(request: web.Request) -> bool:
     """Model calls pick their fault later, when prompt and project are known."""
     method = request.match_info.get("method", "")
-    return request.path.startswith("/_emulator/") or method in _GENERATE
+    own = request.path.startswith("/_emulator/") or interactions.is_interaction(request)
+    return own or method in _GENERATE
 
 
 def _strike(desk: Desk, request: web.Request) -> web.StreamResponse | None:
@@ -96,6 +97,7 @@ def _strike(desk: Desk, request: web.Request) -> web.StreamResponse | None:
         raise strike.fault.error(case)
     delivery = strike.fault.delivery(case) if strike.fault.delivery is not None else None
     if delivery is not None and delivery.reset:
+        desk.doors.strike(delivery.shut)
         return reset(request)
     if delivery is not None and delivery.canned is not None:
         return _response(outgoing_canned(delivery.canned))

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,14 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from heliograph.emulator.clock import Clock
+from heliograph.emulator.doors import Doors
 from heliograph.emulator.envelope import ApiError
 from heliograph.emulator.files import FileStore
 from heliograph.emulator.ledger import Call, Ledger
+from heliograph.emulator.projects import Projects
 from heliograph.emulator.protojson import decode_base64
+from heliograph.emulator.quotas import Quotas
 from heliograph.emulator.rules import Rulebook
 from heliograph.emulator.settings import EmulatorSettings, StartError
 
@@ -31,27 +34,28 @@ T = TypeVar("T")
 
 
 class Desk:
-    """Settings, ledger, rules, files, request log and the threads that paint."""
+    """Settings, clock, ledger, rules, quotas, files, request log and the threads that paint."""
 
     def __init__(self, settings: EmulatorSettings) -> None:
         self.settings = settings
         self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        self.ledger = _open_ledger(settings.ledger)
-        self.rules = Rulebook(self.seed)
+        self.clock = Clock()
+        self.ledger = _open_ledger(settings.ledger, self.clock)
+        self.rules = Rulebook(self.seed, self.clock.now)
         if settings.rules is not None:
-            self._read_rules(settings.rules)
-        self.files = FileStore(self.seed)
+            _read_file("rule", settings.rules, self.rules.add)
+        self.quotas = Quotas(self.clock.now, self.ledger.open_calls)
+        self.ledger.watch(self.quotas.note)
+        if settings.quotas is not None:
+            _read_file("quota", settings.quotas, self.quotas.take)
+        self.projects = Projects(settings)
+        self.doors = Doors(settings)
+        self.files = FileStore(self.seed, self.clock.now)
         self.requests: deque[dict[str, Any]] = deque(maxlen=_LOG_LENGTH)
+        self.forgetters: list[Callable[[], None]] = []
+        """What else a reset clears, called before the ledger is."""
         self._painters = ThreadPoolExecutor(max_workers=_PAINTERS, thread_name_prefix="painter")
         self._readers = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="reader")
-
-    def _read_rules(self, path: Path) -> None:
-        try:
-            self.rules.add(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise StartError(f"cannot read rules from {path}: {error}") from error
-        except ApiError as error:
-            raise StartError(f"bad rule in {path}: {error.note or error}") from error
 
     def open_call(self, *, method: str, model: str, path: str) -> Call:
         """A new ledger record; its id follows from the seed and the number of calls before."""
@@ -59,7 +63,7 @@ class Desk:
         while self.ledger.knows(name := _call_id(self.seed, number)):
             # A killed emulator leaves no line for calls in flight, so lines count less than ids.
             number += 1
-        call = Call(id=name, method=method, model=model, path=path)
+        call = Call(id=name, method=method, model=model, path=path, now=self.clock.now)
         self.ledger.open(call)
         return call
 
@@ -77,9 +81,14 @@ class Desk:
 
     def reset(self) -> None:
         """Forget everything a test may have left."""
+        for forget in self.forgetters:
+            forget()
         self.ledger.reset()
         self.rules.clear()
+        self.quotas.clear()
+        self.projects.clear()
         self.files.clear()
+        self.clock.reset()
         self.requests.clear()
 
     def close(self) -> None:
@@ -89,9 +98,18 @@ class Desk:
         self.files.close()
 
 
-def _open_ledger(path: Path | None) -> Ledger:
+def _read_file(kind: str, path: Path, take: Callable[[Any], None]) -> None:
     try:
-        ledger = Ledger(path)
+        take(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise StartError(f"cannot read {kind}s from {path}: {error}") from error
+    except ApiError as error:
+        raise StartError(f"bad {kind} in {path}: {error.note or error}") from error
+
+
+def _open_ledger(path: Path | None, clock: Clock) -> Ledger:
+    try:
+        ledger = Ledger(path, clock.now)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.open("a", encoding="utf-8").close()
@@ -118,7 +136,7 @@ def log_request(desk: Desk, request: web.Request) -> None:
     }
     query = {k: "(redacted)" if k == "key" else v for k, v in request.query.items()}
     entry: dict[str, Any] = {
-        "time": time.time(),
+        "time": desk.clock.now(),
         "method": request.method,
         "path": request.path,
         "query": query,

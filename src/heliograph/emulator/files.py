@@ -40,6 +40,8 @@ class StoredFile:
     sha256: str
     created: float
     path: Path
+    source: str = "UPLOADED"
+    """UPLOADED, or GENERATED: only those can be downloaded."""
 
     def sheet(self, base: str) -> dict[str, Any]:
         """The File resource."""
@@ -53,7 +55,7 @@ class StoredFile:
             "sha256Hash": base64.b64encode(self.sha256.encode()).decode(),
             "uri": f"{base}/files/{self.id}",
             "state": "ACTIVE",
-            "source": "UPLOADED",
+            "source": self.source,
         }
         return {**sheet, "displayName": self.display_name} if self.display_name else sheet
 
@@ -156,6 +158,25 @@ class FileStore:
             path=upload.path,
         )
         del self._uploads[upload.id]
+        self._files[stored.id] = stored
+        return stored
+
+    def generated(self, data: bytes, *, mime: str, project: str) -> StoredFile:
+        """Lay down what a model made."""
+        file_id = self._word(12)
+        path = self._place(file_id)
+        path.write_bytes(data)
+        stored = StoredFile(
+            id=file_id,
+            project=project,
+            display_name="",
+            mime=mime,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            created=self._clock(),
+            path=path,
+            source="GENERATED",
+        )
         self._files[stored.id] = stored
         return stored
 

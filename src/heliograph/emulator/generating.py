@@ -7,9 +7,8 @@ billing mode names.
 import asyncio
 import dataclasses
 import hashlib
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -93,12 +92,18 @@ async def generate(desk: Desk, request: web.Request) -> web.StreamResponse:
 
 
 async def _answer(desk: Desk, turn: Turn) -> web.StreamResponse:
-    if _resets_before_body(desk, turn):
+    early = _before_body(desk, turn)
+    if early is not None:
+        desk.doors.strike(early.shut)
         return reset(turn.request, turn.call)
     document, caller = await _receive(desk, turn)
     job = await _accept(desk, turn, document, caller)
-    if desk.settings.billing == "on_accept":
-        _bill(desk, turn.call, job)
+    if job.delivery.reset == "before":
+        desk.doors.strike(job.delivery.shut)
+        return reset(turn.request, turn.call)
+    billing = desk.projects.billing(caller.project)
+    if billing == "on_accept":
+        bill(desk, turn.call, job)
     await _think(desk, turn, job)
     if job.delivery.reset:
         return reset(turn.request, turn.call)
@@ -107,28 +112,33 @@ async def _answer(desk: Desk, turn: Turn) -> web.StreamResponse:
             turn.request, turn.call, outgoing_canned(job.delivery.canned), job.delivery
         )
     outgoing = await _produce(desk, turn, job)
-    if desk.settings.billing == "on_complete" and job.delivery.answers:
-        _bill(desk, turn.call, job)
-    first_byte = _first_byte(desk, turn.call, job)
-    return await send(turn.request, turn.call, outgoing, job.delivery, first_byte)
+    if billing == "on_complete" and job.delivery.answers:
+        bill(desk, turn.call, job)
+    begun = partial(bill, desk, turn.call, job) if billing == "on_first_byte" else _nothing
+    return await send(turn.request, turn.call, outgoing, job.delivery, begun)
 
 
-def _resets_before_body(desk: Desk, turn: Turn) -> bool:
-    strike = desk.rules.before_body(see(turn.request))
-    if strike is not None:
-        turn.call.fault = str(strike)
-    return strike is not None
+def _before_body(desk: Desk, turn: Turn) -> Delivery | None:
+    """How a fault ends the call that needs no body to be chosen."""
+    sight = see(turn.request)
+    strike = desk.rules.before_body(sight)
+    if strike is None or strike.fault.delivery is None:
+        return None
+    turn.call.fault = str(strike)
+    turn.call.project, turn.call.key_hash = sight.project, sight.key_hash
+    return strike.fault.delivery(strike.case(turn.call.model))
 
 
 async def _receive(desk: Desk, turn: Turn) -> tuple[Any, Caller]:
     """Read the body, then check the key, then the JSON: the order of Google's front end."""
     body = await turn.request.read()
-    turn.call.request_read = time.time()
+    turn.call.request_read = turn.call.now()
     log_body(turn.request, body)
     key = api_key(turn.request)
     caller = admit(key, desk.settings.api_keys)
     turn.call.project, turn.call.key_hash = caller.project, caller.key_hash
     check_quota(key, turn.call.model)
+    desk.quotas.admit(caller.project, turn.call.model)
     if len(body) > INLINE_LIMIT:
         raise invalid(f"Request payload size exceeds the limit: {INLINE_LIMIT} bytes.")
     document = await desk.read_aside(lambda: load(body))
@@ -176,7 +186,9 @@ def _read_ask(desk: Desk, turn: Turn, message: dict[str, Any], caller: Caller) -
 
 async def _think(desk: Desk, turn: Turn, job: Job) -> None:
     """Take the model's time; a shorter deadline of the caller ends in 504."""
-    seconds = job.delivery.think + _latency(desk, job.scene.ask, desk.dice(turn.call))
+    seconds = job.delivery.think + latency(
+        desk, job.scene.ask, desk.dice(turn.call), turn.call.project
+    )
     deadline = turn.request.headers.get("X-Server-Timeout", "")
     limit = float(deadline) if deadline.replace(".", "", 1).isdecimal() else seconds
     await asyncio.sleep(min(seconds, limit))
@@ -184,10 +196,11 @@ async def _think(desk: Desk, turn: Turn, job: Job) -> None:
         raise deadline_exceeded()
 
 
-def _latency(desk: Desk, ask: Ask, dice: Random) -> float:
-    if desk.settings.latency == "realistic":
-        return dice.uniform(*ask.model.seconds[ask.size])
-    return desk.settings.latency
+def latency(desk: Desk, ask: Ask, dice: Random, project: str = "") -> float:
+    """Seconds the model takes for this request of a project."""
+    chosen = desk.projects.latency(project)
+    seconds = dice.uniform(*ask.model.seconds[ask.size]) if chosen == "realistic" else chosen
+    return seconds + desk.projects.slow(project)
 
 
 async def _produce(desk: Desk, turn: Turn, job: Job) -> Outgoing:
@@ -197,9 +210,9 @@ async def _produce(desk: Desk, turn: Turn, job: Job) -> Outgoing:
         lambda: paint_scene(desk, call, job.scene, job.fault, job.case)
     )
     if job.delivery.answers:
-        call.images = tuple(_image_line(picture) for picture, _ in painted.images)
+        call.images = tuple(image_line(picture) for picture, _ in painted.images)
         call.usage = job.usage
-        call.finish_reason = _finish(job.scene)
+        call.finish_reason = finish_word(job.scene)
     body = await desk.read_aside(lambda: _encode(turn, job, painted))
     tier = job.scene.ask.tier
     headers = {"content-type": _CONTENT_TYPES[turn.framing], "x-gemini-service-tier": tier}
@@ -224,7 +237,7 @@ def _broken_stream(turn: Turn, events: list[dict[str, Any]], error: ApiError) ->
     return encode([*events, error.body()], turn.framing, mark=f"blob-{turn.call.id}")
 
 
-def _bill(desk: Desk, call: Call, job: Job) -> None:
+def bill(desk: Desk, call: Call, job: Job) -> None:
     """Price the usage once; a refused answer stays free (see README.md)."""
     if not job.scene.charged or call.bill is not None:
         return
@@ -236,13 +249,12 @@ def _bill(desk: Desk, call: Call, job: Job) -> None:
     call.search_queries = queries
 
 
-def _first_byte(desk: Desk, call: Call, job: Job) -> Callable[[], None]:
-    if desk.settings.billing == "on_first_byte":
-        return lambda: _bill(desk, call, job)
-    return lambda: None
+def _nothing() -> None:
+    """What the first byte of an answer means to the other billing modes."""
 
 
-def _image_line(picture: Picture) -> dict[str, Any]:
+def image_line(picture: Picture) -> dict[str, Any]:
+    """What the ledger keeps of a picture."""
     return {
         "sha256": hashlib.sha256(picture.data).hexdigest(),
         "bytes": len(picture.data),
@@ -253,7 +265,8 @@ def _image_line(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _finish(scene: Scene) -> str | None:
+def finish_word(scene: Scene) -> str | None:
+    """Why an answer ended, as the ledger keeps it; none when it has no candidate."""
     if scene.block_reason:
         return scene.block_reason
     return scene.finish_reason if scene.has_candidate else None

@@ -1,21 +1,21 @@
 """What every paid method call cost; invariant: a line is written once and never changed.
 
 The file is JSONL, one line per finished call, and is the emulator's own: no client writes or
-reads it through shared code. Calls still open are in memory only, and visible over HTTP.
+reads it through shared code. Calls still open are in memory only, and visible over HTTP. Times
+are those of the emulator's clock.
 """
 
+import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from heliograph.emulator.clock import PACIFIC
 from heliograph.emulator.prices import Bill, Tier
-
-_BILLING_ZONE = ZoneInfo("America/Los_Angeles")
 
 Line = dict[str, Any]
 
@@ -28,7 +28,9 @@ class Call:
     method: str
     model: str
     path: str
-    arrived: float = field(default_factory=time.time)
+    now: Callable[[], float] = field(default=time.time, repr=False)
+    """The emulator's clock."""
+    arrived: float = field(init=False)
     project: str = ""
     key_hash: str = ""
     request_read: float | None = None
@@ -46,13 +48,16 @@ class Call:
     usage: Line | None = None
     images: tuple[Line, ...] = ()
 
+    def __post_init__(self) -> None:
+        self.arrived = self.now()
+
     def line(self, state: str) -> Line:
         """The record as JSON."""
         bill = self.bill or Bill()
         return {
             "call": self.id,
             "state": state,
-            "time": datetime.fromtimestamp(self.arrived, _BILLING_ZONE).isoformat(),
+            "time": datetime.fromtimestamp(self.arrived, PACIFIC).isoformat(),
             "project": self.project,
             "key_hash": self.key_hash,
             "model": self.model,
@@ -82,13 +87,32 @@ class Call:
         }
 
 
+@dataclass(kw_only=True)
+class Total:
+    """Sums over lines."""
+
+    calls: int = 0
+    billed_calls: int = 0
+    billed_micro: int = 0
+
+    def add(self, line: Line) -> None:
+        """Count one line in."""
+        self.calls += 1
+        self.billed_calls += line["billed"]
+        self.billed_micro += line["billed_micro"]
+
+
 class Ledger:
     """All calls, oldest first; reads back the file it continues."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, now: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._now = now
         self._closed: list[Line] = []
+        self._projects: dict[str, list[Line]] = {}
+        self._totals: dict[str, Total] = {}
         self._open: dict[str, Call] = {}
+        self._watchers: list[Callable[[Call], None]] = []
         self._ids: set[str] = set()
         self.calls_ever = 0
         if path is not None and path.exists():
@@ -105,9 +129,9 @@ class Ledger:
             if line is None:
                 continue
             if line.get("event") == "reset":
-                self._closed.clear()
+                self._forget()
             elif "call" in line:
-                self._closed.append(line)
+                self._keep(line)
                 self._ids.add(line["call"])
                 self.calls_ever += 1
 
@@ -125,44 +149,65 @@ class Ledger:
         """Write a call's line."""
         if self._open.pop(call.id, None) is not None:
             line = call.line("closed")
-            self._closed.append(line)
+            self._keep(line)
             self._append(line)
+            for watcher in self._watchers:
+                watcher(call)
+
+    def watch(self, watcher: Callable[[Call], None]) -> None:
+        """Tell somebody of every call that is finished from now on."""
+        self._watchers.append(watcher)
 
     def reset(self) -> None:
         """Forget the finished calls; the file keeps them, behind a mark."""
-        self._closed.clear()
-        self._append({"event": "reset", "time": time.time()})
+        self._forget()
+        self._append({"event": "reset", "time": self._now()})
 
-    def lines(self, call_id: str | None = None) -> list[Line]:
-        """The lines now, those of open calls last."""
-        return [line for line in self._all() if call_id in (None, line["call"])]
+    def open_calls(self) -> list[Call]:
+        """The calls in progress."""
+        return list(self._open.values())
+
+    def lines(self, call_id: str | None = None, project: str | None = None) -> list[Line]:
+        """The lines now, of one call or one project when named, those of open calls last."""
+        return [line for line in self._all(project) if call_id in (None, line["call"])]
 
     def searches_this_month(self, project: str) -> int:
         """Search queries of a project in the current billing month (Pacific time)."""
-        month = datetime.now(_BILLING_ZONE).strftime("%Y-%m")
+        month = datetime.fromtimestamp(self._now(), PACIFIC).strftime("%Y-%m")
         return sum(
-            line["search_queries"]
-            for line in self._all()
-            if line["project"] == project and line["time"].startswith(month)
+            line["search_queries"] for line in self._all(project) if line["time"].startswith(month)
         )
 
-    def total(self) -> Line:
-        """Sums over all lines."""
-        lines = list(self._all())
-        by_project: dict[str, int] = {}
-        for line in lines:
-            micro = by_project.get(line["project"], 0) + line["billed_micro"]
-            by_project[line["project"]] = micro
+    def total(self, project: str | None = None) -> Line:
+        """Sums over all lines, or one project's, without walking through the finished ones."""
+        named = self._totals if project is None else {project: self._totals.get(project, Total())}
+        totals = {name: dataclasses.replace(kept) for name, kept in named.items()}
+        for call in self._open.values():
+            if project in (None, call.project):
+                totals.setdefault(call.project, Total()).add(call.line("open"))
         return {
-            "calls": len(lines),
-            "billed_calls": sum(line["billed"] for line in lines),
-            "billed_micro": sum(by_project.values()),
-            "by_project": by_project,
+            "calls": sum(total.calls for total in totals.values()),
+            "billed_calls": sum(total.billed_calls for total in totals.values()),
+            "billed_micro": sum(total.billed_micro for total in totals.values()),
+            "by_project": {name: total.billed_micro for name, total in totals.items()},
         }
 
-    def _all(self) -> Iterator[Line]:
-        yield from self._closed
-        yield from (call.line("open") for call in self._open.values())
+    def _keep(self, line: Line) -> None:
+        project = line["project"]
+        self._closed.append(line)
+        self._projects.setdefault(project, []).append(line)
+        self._totals.setdefault(project, Total()).add(line)
+
+    def _forget(self) -> None:
+        self._closed.clear()
+        self._projects.clear()
+        self._totals.clear()
+
+    def _all(self, project: str | None = None) -> Iterator[Line]:
+        yield from self._closed if project is None else self._projects.get(project, ())
+        for call in self._open.values():
+            if project in (None, call.project):
+                yield call.line("open")
 
     def _append(self, line: Line) -> None:
         self._append_text(json.dumps(line, ensure_ascii=False) + "\n")

@@ -19,6 +19,8 @@ _SLICE = 256 * 1024
 _DRIP_TICK = 0.1
 _POLL = 0.1
 _JSON = "application/json; charset=UTF-8"
+_EARLY_HINTS = 103
+_PHRASES = {100: "Continue", 102: "Processing", _EARLY_HINTS: "Early Hints"}
 # HTTP clients refuse header lines of more than about 8,000 bytes.
 _LONGEST_NOTE = 1000
 
@@ -95,14 +97,16 @@ async def send(
     else:
         response.force_close()
     try:
+        if delivery.informational:
+            _announce(request, delivery.informational)
         await response.prepare(request)
-        call.first_byte = time.time()
+        call.first_byte = call.now()
         first_byte()
         stopped = await _write(request, response, outgoing.body, delivery)
         if stopped:
             return await _end(request, response, call, delivery)
         await response.write_eof()
-        call.last_byte = time.time()
+        call.last_byte = call.now()
         if delivery.claim_extra and request.transport is not None:
             request.transport.close()
     except ConnectionError as left:
@@ -164,9 +168,30 @@ async def _end(
         return reset(request, call)
     elif delivery.ending == "clean":
         await response.write_eof()
+    elif delivery.ending == "endless":
+        await _go_on(request, response, delivery.endless_bytes)
     if delivery.ending != "clean" and request.transport is not None:
         request.transport.close()
     return response
+
+
+async def _go_on(request: web.Request, response: web.StreamResponse, length: int) -> None:
+    """Write base64 until the peer has had enough."""
+    filler = b"QUJD" * (_SLICE // 4)
+    for start in range(0, length, _SLICE):
+        await response.write(filler[: length - start])
+        # A reader that keeps up would leave no turn to anybody else.
+        await asyncio.sleep(0)
+        if peer_gone(request):
+            raise ConnectionResetError
+
+
+def _announce(request: web.Request, status: int) -> None:
+    """Write a 1xx reply, which aiohttp has no way to say."""
+    if request.transport is not None and request.version >= HttpVersion11:
+        phrase = _PHRASES.get(status, "Informational")
+        link = "link: </style.css>; rel=preload\r\n" if status == _EARLY_HINTS else ""
+        request.transport.write(f"HTTP/1.1 {status} {phrase}\r\n{link}\r\n".encode())
 
 
 async def _wait(request: web.Request, seconds: float) -> None:

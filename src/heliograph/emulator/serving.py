@@ -6,15 +6,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
 from heliograph.emulator.app import build_app
 from heliograph.emulator.desk import Desk
-from heliograph.emulator.settings import EmulatorSettings, StartError
+from heliograph.emulator.settings import EmulatorSettings
+from heliograph.emulator.tls import AUTHORITY
 
 # aiohttp waits this long twice: for calls to end, then for them to notice that they must.
 _SHUTDOWN_SECONDS = 0.2
@@ -26,6 +28,8 @@ class Running:
 
     url: str
     seed: int
+    tls: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of the TLS ports by the kind of their certificate; empty without the option."""
 
 
 @asynccontextmanager
@@ -35,20 +39,14 @@ async def serve(settings: EmulatorSettings) -> AsyncIterator[Running]:
     runner = web.AppRunner(build_app(desk), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await _listen(runner, settings)
-        port = runner.addresses[0][1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield Running(url=f"http://{host}:{port}", seed=desk.seed)
+        if runner.server is None:
+            raise AssertionError("a runner that is set up has a server")
+        await desk.doors.open(runner.server)
+        yield Running(url=desk.doors.url, seed=desk.seed, tls=desk.doors.tls_urls)
     finally:
+        await desk.doors.close()
         await runner.cleanup()
         desk.close()
-
-
-async def _listen(runner: web.AppRunner, settings: EmulatorSettings) -> None:
-    try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError as error:
-        raise StartError(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
 
 
 def run(settings: EmulatorSettings) -> int:
@@ -64,13 +62,15 @@ async def _run(settings: EmulatorSettings) -> int:
     if settings.exit_with_stdin:
         threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
     async with serve(settings) as running:
-        line = {
+        line: dict[str, Any] = {
             "event": "listening",
             "url": running.url,
             "ledger": None if settings.ledger is None else str(settings.ledger),
             "pid": os.getpid(),
             "seed": running.seed,
         }
+        if running.tls:
+            line |= {"tls": dict(running.tls), "tls_ca": str(AUTHORITY)}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         await stop.wait()

@@ -28,12 +28,18 @@ class EmulatorSettings:
     """Seconds the model thinks, or measured ranges by model and size."""
     small: bool = False
     """Cheap plain pictures (still the exact pixels), for volume runs."""
+    tiny: bool = False
+    """Pictures of about 64 by 64 pixels whatever is asked, for the largest runs; implies small."""
     signatures: SignatureLength | None = None
     """Length of thought signatures; none means short when small, else realistic."""
     api_keys: tuple[str, ...] = ()
     """Accepted keys; empty accepts every key."""
     rules: Path | None = None
     """JSON file with fault rules to start with."""
+    quotas: Path | None = None
+    """JSON file with quotas to start with."""
+    tls: bool = False
+    """Listen on TLS ports too, one good and three with bad certificates."""
     enforce_signatures: bool = True
     """Answer 400 for model parts that come back without their signature."""
     size_policy: SizePolicy = "strict"
@@ -57,7 +63,8 @@ class EmulatorSettings:
     @property
     def short_signatures(self) -> bool:
         """Whether signatures are a few hundred characters instead of millions."""
-        return self.signatures == "short" or (self.signatures is None and self.small)
+        small = self.small or self.tiny
+        return self.signatures == "short" or (self.signatures is None and small)
 
 
 def is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ _JSON = "application/json; charset=UTF-8"
 
 
 def add_routes(app: web.Application, version: str) -> None:
-    """Upload, get, list, delete and (refused) download."""
+    """Upload, get, list, delete and download, the last for generated files only."""
     app.router.add_post(f"/upload/{version}/files", _upload)
     app.router.add_put(f"/upload/{version}/files", _upload)
     app.router.add_get(f"/{version}/files", _list)
@@ -115,7 +115,10 @@ async def _delete(request: web.Request) -> web.Response:
 
 async def _download(request: web.Request) -> web.Response:
     caller = _caller(request)
-    request.app[DESK].files.get(request.match_info["file"], caller.project)
+    stored = request.app[DESK].files.get(request.match_info["file"], caller.project)
+    if stored.source == "GENERATED":
+        data = await request.app[DESK].read_aside(stored.path.read_bytes)
+        return web.Response(body=data, content_type=stored.mime)
     raise invalid(note="uploaded files cannot be downloaded again; only generated ones can")
 
 

@@ -10,7 +10,14 @@ from heliograph.emulator.envelope import ApiError
 from heliograph.emulator.faults.contract import Canned, Case, Delivery, Fault, table
 from heliograph.emulator.reply import Tree
 
-_ERROR = ApiError(code=503, status="UNAVAILABLE", message="The service is currently unavailable.")
+_INNER = {
+    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    403: ("PERMISSION_DENIED", "Permission denied."),
+    404: ("NOT_FOUND", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
+    500: ("INTERNAL", "Internal error encountered."),
+    503: ("UNAVAILABLE", "The service is currently unavailable."),
+}
 _HTML_TYPE = {"content-type": "text/html; charset=UTF-8"}
 _PORTAL = (
     b"<!doctype html><html><head><title>Network sign-in</title></head><body>Hello</body></html>"
@@ -25,8 +32,13 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 _BOMB_MEGABYTES = 256
 
 
-def _error_200(*, as_list: bool) -> Delivery:
-    body = [_ERROR.body()] if as_list else _ERROR.body()
+def _error_200(case: Case, *, as_list: bool) -> Delivery:
+    code = case.whole(503)
+    if code not in _INNER:
+        raise case.bad_argument(f"one of {', '.join(map(str, _INNER))}")
+    status, message = _INNER[code]
+    error = ApiError(code=code, status=status, message=message).body()
+    body = [error] if as_list else error
     return Delivery(canned=Canned(body=json.dumps(body).encode()))
 
 
@@ -104,13 +116,13 @@ FAULTS = table(
     ),
     Fault(
         name="error-200",
-        explain="200 with an error envelope",
-        delivery=lambda _: _error_200(as_list=False),
+        explain="200 with an error envelope of code ARG (503)",
+        delivery=lambda case: _error_200(case, as_list=False),
     ),
     Fault(
         name="error-list-200",
-        explain="200 with a list of one error envelope",
-        delivery=lambda _: _error_200(as_list=True),
+        explain="200 with a list of one error envelope of code ARG (503)",
+        delivery=lambda case: _error_200(case, as_list=True),
     ),
     Fault(
         name="bad-utf8",

@@ -1,5 +1,6 @@
 """What a fault is; invariant: faults are data and pure functions, others carry them out."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,11 +21,23 @@ class Canned:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Certificate = Literal["expired", "wrong_name", "self_signed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shut:
+    """What happens to the ports for a while: closed, or a certificate that nobody should trust."""
+
+    seconds: float
+    certificate: Certificate | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """How an answer reaches the peer; the default is: whole and at once."""
 
     reset: Literal["", "before", "after_request"] = ""
+    shut: Shut | None = None
     canned: Canned | None = None
     think: float = 0.0
     """Seconds added to the model's own time, so that deadlines apply."""
@@ -32,8 +45,12 @@ class Delivery:
     """Seconds between the finished answer and its first byte."""
     stop_at: int | Literal["image_end", "image_middle", "half"] | None = None
     """Where the body stops, in bytes or by place."""
-    ending: Literal["close", "reset", "clean", "stall"] = "close"
+    ending: Literal["close", "reset", "clean", "stall", "endless"] = "close"
     """What happens where it stops."""
+    endless_bytes: int = 0
+    """How many bytes of base64 an endless body goes on for, should nobody stop it."""
+    informational: int = 0
+    """Status of a 1xx reply before the real one; 0 is none."""
     bytes_per_second: int = 0
     claim_extra: int = 0
     """How many more bytes Content-Length promises than come."""
@@ -56,6 +73,11 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The args of a rule, when they are an object."""
     model: str = ""
+
+    def split(self) -> tuple[str, "Case"]:
+        """The argument up to its first colon, and the case of what follows it."""
+        first, _, rest = self.arg.partition(":")
+        return first, dataclasses.replace(self, arg=rest)
 
     def number(self, default: float) -> float:
         """The argument as a number of zero or more."""
@@ -97,6 +119,10 @@ class Fault:
     tree: Callable[[Tree, Case], Tree] | None = None
     text: Callable[[Case], TextEdit] | None = None
     delivery: Callable[[Case], Delivery] | None = None
+    early: bool = False
+    """Whether it acts before the body is read, when a rule or the header names it."""
+    names_project: bool = False
+    """Whether its argument begins with the one project that it strikes."""
 
 
 def table(*faults: Fault) -> dict[str, Fault]:

@@ -3,6 +3,7 @@
 Source: shared facts section 5.2. None of these is ever billed.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -111,26 +112,37 @@ def _exhausted(message: str, *details: Mapping[str, Any]) -> ApiError:
     return ApiError(code=429, status="RESOURCE_EXHAUSTED", message=message, details=details)
 
 
-def _rate_minute(case: Case) -> ApiError:
-    seconds = case.number(7)
+def rate_minute(model: str, seconds: float, limit: int) -> ApiError:
+    """A spent minute of a project and model; come back after that many seconds."""
     metric = "generate_requests_per_model"
+    # Rounded up: whoever waits exactly as told must find the minute over.
+    delay = f"{math.ceil(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".")
     return _exhausted(
         f"{_PLAN}\n* Quota exceeded for metric: generativelanguage.googleapis.com/{metric}, "
-        f"limit: 10, model: {case.model}\nPlease retry in {seconds:g}s.",
+        f"limit: {limit}, model: {model}\nPlease retry in {delay}s.",
         quota_help(),
-        quota_failure(metric, "GenerateRequestsPerMinutePerProjectPerModel", case.model, 10),
-        retry_info(f"{seconds:g}s"),
+        quota_failure(metric, "GenerateRequestsPerMinutePerProjectPerModel", model, limit),
+        retry_info(f"{delay}s"),
     )
 
 
-def _rate_day(case: Case) -> ApiError:
+def rate_day(model: str, limit: int) -> ApiError:
+    """A spent day, which nevertheless says 37 s."""
     metric = "generate_requests_per_model_per_day"
     return _exhausted(
         f"{_PLAN}\n* Quota exceeded for metric: generativelanguage.googleapis.com/{metric}, "
-        f"limit: 250, model: {case.model}\nPlease retry in 37s.",
+        f"limit: {limit}, model: {model}\nPlease retry in 37s.",
         quota_help(),
-        quota_failure(metric, "GenerateRequestsPerDayPerProjectPerModel", case.model, 250),
+        quota_failure(metric, "GenerateRequestsPerDayPerProjectPerModel", model, limit),
         retry_info("37s"),
+    )
+
+
+def spend_limit() -> ApiError:
+    """A project that spent too much in ten minutes."""
+    return _exhausted(
+        "You exceeded your spend limit. Please retry later or raise the limit of your tier.",
+        error_info("spend_limit_exceeded"),
     )
 
 
@@ -224,7 +236,7 @@ FAULTS = table(
     Fault(
         name="rate-minute",
         explain="429 per-minute quota with RetryInfo; ARG seconds (7)",
-        error=_rate_minute,
+        error=lambda case: rate_minute(case.model, case.number(7), 10),
     ),
     Fault(
         name="rate-plain",
@@ -234,7 +246,7 @@ FAULTS = table(
     Fault(
         name="rate-day",
         explain="429 per-day quota, with RetryInfo 37s all the same",
-        error=_rate_day,
+        error=lambda case: rate_day(case.model, 250),
     ),
     Fault(
         name="limit-zero",
@@ -245,10 +257,7 @@ FAULTS = table(
     Fault(
         name="spend-limit",
         explain="429 spend limit over ten minutes",
-        error=lambda _: _exhausted(
-            "You exceeded your spend limit. Please retry later or raise the limit of your tier.",
-            error_info("spend_limit_exceeded"),
-        ),
+        error=lambda _: spend_limit(),
     ),
     Fault(
         name="exhausted",

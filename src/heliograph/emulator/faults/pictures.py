@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import hashlib
 import zlib
 from collections.abc import Callable
+from random import Random
 
 from heliograph.emulator.faults.contract import Case, Fault, table
 from heliograph.emulator.faults.layouts import drawn_otherwise, drawn_smaller
@@ -19,7 +21,10 @@ def _bitflip(picture: Picture) -> Picture:
     # A PNG, since only there a flipped bit can be proven: its chunks carry checksums.
     png = _png(picture)
     data = bytearray(png.data)
-    data[len(data) // 2] ^= 0x10
+    # Somewhere in the pixels, by the picture: every call its bit, the same for the same seed.
+    start, end = png.data.index(b"IDAT") + 4, png.data.rindex(b"IEND") - 8
+    place = Random(hashlib.sha256(picture.data).digest()).randrange(8 * (end - start))  # noqa: S311
+    data[start + place // 8] ^= 1 << place % 8
     return dataclasses.replace(png, data=bytes(data))
 
 

@@ -38,6 +38,8 @@ _MESSAGES = {
     "NO_IMAGE": "Unable to show the generated image. The model did not produce an image.",
 }
 _CONTENTS = get_args(ContentShape)
+# One transparent pixel.
+_DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 def _blocked(reason: str, *, charged: bool = False) -> Callable[[Scene, Case], Scene]:
@@ -83,6 +85,12 @@ def _max_tokens(scene: Scene, _: Case) -> Scene:
     return dataclasses.replace(
         scene, parts=(Words(text="Here is the"),), finish_reason="MAX_TOKENS"
     )
+
+
+def _image_link(scene: Scene, case: Case) -> Scene:
+    target = _DOT if case.arg == "data" else case.arg or "http://127.0.0.1:9/picture.png"
+    text = f"Here is your picture: ![picture]({target})"
+    return dataclasses.replace(scene, parts=(Words(text=text),))
 
 
 def _empty_candidates(scene: Scene, _: Case) -> Scene:
@@ -133,6 +141,12 @@ FAULTS = table(
         scene=_prompt_blocked,
     ),
     Fault(name="text-refusal", explain="STOP with text only, billed by usage", scene=_text_refusal),
+    Fault(
+        name="image-link",
+        explain="STOP with a link in the text, ARG its address or data for a data URL; billed by "
+        "usage",
+        scene=_image_link,
+    ),
     Fault(
         name="thoughts-only",
         explain="STOP with thought parts only, billed by usage",
