@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.engines"]
+
 PRIVATE_TO_THE_DEVELOPER = ("HELIOGRAPH_", "GEMINI_", "GOOGLE_", "OPENAI_", "AWS_", "AZURE_")
 NAMES_OF_THIS_MACHINE = {None, "", "localhost"}
 LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}

@@ -2,11 +2,13 @@
 
     HeliographError                                                          exit 1
     ├── InvalidRequest            the request cannot be sent as it is        exit 2
-    │   └── PriceUnknown          no dated price, so never free
+    │   ├── PriceUnknown          no dated price, so never free
+    │   └── KeyReused             an idempotency key came with another request
     ├── ConfigurationError        settings or keys are missing or wrong      exit 2
     │   ├── MissingKey                                                       exit 4
     │   └── CredentialRejected    the upstream does not accept the key       exit 4
     ├── CostLimitExceeded         dearer than the caller allows              exit 7
+    │   └── BudgetExceeded        dearer than what a budget has left
     ├── UpstreamError             the upstream did not answer with an image  exit 8
     │   ├── NotSent               it never received the request
     │   ├── UntrustedUpstream     its TLS certificate does not hold
@@ -14,6 +16,7 @@
     │   ├── RateLimited           too fast; try again later                  exit 5
     │   ├── QuotaExhausted        waiting a little will not help             exit 5
     │   ├── Overloaded            it has no capacity now
+    │   ├── UpstreamClosed        it failed so often that it gets a rest
     │   ├── DeadlineExceeded      it gave up by itself
     │   ├── OutcomeUnknown        sent, but the answer never came whole
     │   ├── ProtocolError         it answered something that makes no sense
@@ -25,6 +28,7 @@
     └── StorageError              a file or the database said no             exit 1
         ├── WouldOverwrite                                                   exit 2
         ├── RecordNotFound                                                   exit 9
+        ├── CallTaken             another process has this call in its hands
         └── FinishError           the original is safe, an export failed     exit 3
 
 Invariant: each error says what happened, why, what to do, whether it was charged, and
@@ -148,6 +152,12 @@ class PriceUnknown(InvalidRequest):
     code = "price_unknown"
 
 
+class KeyReused(InvalidRequest):
+    """The idempotency key belongs to another request; nothing was sent."""
+
+    code = "idempotency_key_reused"
+
+
 class ConfigurationError(HeliographError):
     """A setting is missing or wrong."""
 
@@ -174,6 +184,12 @@ class CostLimitExceeded(HeliographError):
 
     code = "cost_limit"
     exit_code = 7
+
+
+class BudgetExceeded(CostLimitExceeded):
+    """A budget has not enough left; nothing was sent."""
+
+    code = "budget_exceeded"
 
 
 class UpstreamError(HeliographError):
@@ -222,6 +238,13 @@ class Overloaded(UpstreamError):
     """The upstream has no capacity now (HTTP 500, 502, 503, 529)."""
 
     code = "overloaded"
+    retryable = True
+
+
+class UpstreamClosed(UpstreamError):
+    """No key and project may be tried now: too many failures, or a quota that is used up."""
+
+    code = "upstream_closed"
     retryable = True
 
 
@@ -298,8 +321,40 @@ class RecordNotFound(StorageError):
     exit_code = 9
 
 
+class CallTaken(StorageError):
+    """Another process has taken this call over, or is making it."""
+
+    code = "call_taken"
+
+
 class FinishError(StorageError):
     """The original is safe; this export could not be made as asked."""
 
     code = "finish_failed"
     exit_code = 3
+
+
+def revived(document: Mapping[str, Any]) -> HeliographError:
+    """An error made again from its `as_dict`, such as one that an idempotency key repeats."""
+    kind = _by_code(HeliographError).get(str(document.get("code")), HeliographError)
+    error = kind.__new__(kind)
+    HeliographError.__init__(
+        error,
+        str(document.get("what")),
+        why=document.get("why"),
+        remedy=document.get("remedy"),
+        charged=Charged(document.get("charged", Charged.UNKNOWN.value)),
+        retry_after=document.get("retry_after_seconds"),
+        record_id=document.get("record_id"),
+        facts=document.get("facts"),
+    )
+    if isinstance(error, InvalidRequest):
+        error.problems = ()
+    return error
+
+
+def _by_code(kind: type[HeliographError]) -> dict[str, type[HeliographError]]:
+    found = {kind.code: kind}
+    for below in kind.__subclasses__():
+        found |= _by_code(below)
+    return found

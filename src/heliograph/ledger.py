@@ -1,17 +1,36 @@
-"""What a call cost, exactly: from the reported usage where it can be believed, else by the table.
+"""What a call cost, exactly: from the reported usage where it can be believed, else by the table;
+and the ledger lines that set money aside, settle it, hold it and give it back.
 
 Pure. Invariant: integers only; every line names the price row it was settled with and the
-quantities it was computed from, so that it can be checked by hand.
+quantities it was computed from, so that it can be checked by hand. Lines are signed, so a balance
+is a sum: reserve + release + settle + adjust + hold + hold_release.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from heliograph.errors import CostLimitExceeded
-from heliograph.money import Cost, Quantities, Rates, cost, dollars
+from heliograph.errors import BudgetExceeded, CostLimitExceeded
+from heliograph.journal import CallEntry
+from heliograph.money import MAX_MICRO, Cost, MoneyRangeError, Quantities, Rates, cost, dollars
 from heliograph.types import Grounding, LedgerLine, Plan, Usage
+
+RESERVE, RELEASE = "reserve", "release"
+SETTLE, ADJUST = "settle", "adjust"
+HOLD, HOLD_RELEASE = "hold", "hold_release"
+# which part of a balance a line of each kind changes
+ACCOUNTS: Mapping[str, str] = {
+    RESERVE: "reserved",
+    RELEASE: "reserved",
+    SETTLE: "settled",
+    ADJUST: "settled",
+    HOLD: "held",
+    HOLD_RELEASE: "held",
+}
+TOTAL = "total"
+WINDOWS = ("day", "month")
+TAG = "tag"
 
 PACIFIC = ZoneInfo("America/Los_Angeles")  # Google's quota and billing calendar
 
@@ -96,28 +115,168 @@ def settle(
 
 
 def settle_line(
-    record_id: str, plan: Plan, settlement: Settlement, size: str | None, *, simulated: bool
+    call: CallEntry,
+    plan: Plan,
+    settlement: Settlement,
+    size: str | None,
+    *,
+    at: datetime,
+    note: str | None = None,
 ) -> LedgerLine:
-    """The ledger line of a settlement."""
-    detail: Mapping[str, object] = {
+    """The ledger line of a settlement.
+
+    Args:
+        size: the size tier that came back.
+        at: when it was settled, UTC.
+        note: what is special about it, such as "resolved by hand".
+    """
+    detail: dict[str, object] = {
         "tier": settlement.tier,
         "queries": settlement.queries,
         "quantities": asdict(settlement.quantities),
         "pico": asdict(settlement.cost),
         "anomaly": settlement.anomaly,
     }
+    over = settlement.micro - call.reserved
+    if over > 0:
+        # more was billed than the worst listed price: it is settled all the same, and shown
+        detail["over_reserve"] = over
+    if note:
+        detail["note"] = note
+    line = _line(call, plan, SETTLE, settlement.micro, at)
+    return replace(line, size=size, detail=detail)
+
+
+def reserve_line(call: CallEntry, plan: Plan, at: datetime) -> LedgerLine:
+    """Sets the worst listed price aside before anything is sent."""
+    return _line(call, plan, RESERVE, call.reserved, at)
+
+
+def release_line(call: CallEntry, plan: Plan, at: datetime) -> LedgerLine:
+    """Gives back what was set aside; every call has one once it is no longer open."""
+    return _line(call, plan, RELEASE, -call.reserved, at)
+
+
+def hold_line(call: CallEntry, plan: Plan, at: datetime) -> LedgerLine:
+    """Keeps counting what a call of unknown outcome may have cost."""
+    return _line(call, plan, HOLD, call.reserved, at)
+
+
+def hold_release_line(call: CallEntry, plan: Plan, at: datetime) -> LedgerLine:
+    """Ends a hold: the outcome is known now."""
+    return _line(call, plan, HOLD_RELEASE, -call.reserved, at)
+
+
+def resolved_line(call: CallEntry, plan: Plan, micro: int, at: datetime) -> LedgerLine:
+    """Settles a call of unknown outcome with what the provider's billing says.
+
+    Raises:
+        MoneyRangeError: the amount is outside 0…1e12 micro-dollars.
+    """
+    if not 0 <= micro <= MAX_MICRO:
+        raise MoneyRangeError(f"{micro} micro-dollars are outside 0…1e12")
+    return replace(_line(call, plan, SETTLE, micro, at), detail={"note": "resolved by hand"})
+
+
+def _line(call: CallEntry, plan: Plan, kind: str, micro: int, at: datetime) -> LedgerLine:
     return LedgerLine(
-        entry_id=f"{record_id}-settle",
-        record_id=record_id,
-        kind="settle",
-        micro=settlement.micro,
-        at=datetime.now(UTC),
+        entry_id=f"{call.id}-{kind}",
+        record_id=call.job,
+        call_id=call.id,
+        kind=kind,
+        micro=micro,
+        at=at,
         model=plan.model,
-        size=size,
+        size=plan.size,
         price_version=plan.prices.version,
-        simulated=simulated,
-        detail=detail,
+        simulated=call.simulated,
+        scopes=call.scopes,
     )
+
+
+# ---------------------------------------------------------------- budgets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """What one scope has taken so far, in micro-dollars."""
+
+    scope: str
+    simulated: bool
+    settled: int = 0
+    reserved: int = 0  # of calls under way
+    held: int = 0  # of calls whose outcome is unknown
+
+    @property
+    def taken(self) -> int:
+        """What counts against a budget."""
+        return self.settled + self.reserved + self.held
+
+
+def scopes_of(now: datetime, zone: ZoneInfo, tags: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a call that begins now counts against, sorted.
+
+    A call counts in the day and month in which it began, whatever the clock says later.
+
+    Args:
+        zone: in which days and months begin.
+    """
+    local = now.astimezone(zone)
+    windows = (TOTAL, f"day/{local:%Y-%m-%d}", f"month/{local:%Y-%m}")
+    return tuple(sorted({*windows, *(f"{TAG}/{tag}" for tag in tags)}))
+
+
+def default_scopes(at: datetime) -> tuple[str, ...]:
+    """The scopes of a line that names none: days and months in UTC."""
+    return scopes_of(at, ZoneInfo("UTC"))
+
+
+def budget_of(scope: str) -> str:
+    """The budget that a scope is held against: "day/2026-11-30" → "day"."""
+    kind = scope.partition("/")[0]
+    return kind if kind in WINDOWS else scope
+
+
+def apply(balance: Balance, line: LedgerLine) -> Balance:
+    """The balance after one more line.
+
+    Raises:
+        KeyError: a kind of line that no account knows.
+    """
+    account = ACCOUNTS[line.kind]
+    return replace(balance, **{account: getattr(balance, account) + line.micro})
+
+
+def budget_exceeded(balance: Balance, limit: int, ask: int) -> BudgetExceeded:
+    """The error for a reservation that does not fit into a budget any more."""
+    name = budget_of(balance.scope)
+    left = max(0, limit - balance.taken)
+    parts = [f"{dollars(balance.settled)} are spent"]
+    if balance.reserved:
+        parts.append(f"{dollars(balance.reserved)} set aside for calls under way")
+    if balance.held:
+        parts.append(f"{dollars(balance.held)} held for calls of unknown outcome")
+    return BudgetExceeded(
+        f"The {_spoken(name)} has {dollars(left)} left; this may cost up to {dollars(ask)}.",
+        why=f"Of {dollars(limit)}, {', '.join(parts)}.",
+        remedy="Raise it with `heliograph budget set`, wait for calls under way, or choose a "
+        "smaller size; nothing was sent.",
+        facts={
+            "budget": name,
+            "scope": balance.scope,
+            "limit": limit,
+            "settled": balance.settled,
+            "reserved": balance.reserved,
+            "held": balance.held,
+            "ask": ask,
+        },
+    )
+
+
+def _spoken(name: str) -> str:
+    kind, _, tag = name.partition("/")
+    spoken = {TOTAL: "budget", "day": "budget of the day", "month": "budget of the month"}
+    return spoken.get(kind, f"budget of tag {tag}")
 
 
 def month_start(now: datetime) -> datetime:

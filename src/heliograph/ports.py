@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from heliograph.journal import CallEntry, Claim, Stage
+from heliograph.ledger import Balance
 from heliograph.types import (
     NOTHING,
     Export,
@@ -35,6 +37,28 @@ class Event:
 Observer = Callable[[Event], None]
 
 
+class CallLog(Protocol):
+    """Takes down how far a paid call has come, durably, before it goes further."""
+
+    async def room(self, project: str, ask: int) -> float:
+        """Seconds to wait before a project may spend `ask` micro-dollars more; 0 is now."""
+
+    async def intent(self, project: str, attempt: int) -> None:
+        """About to connect, for the first time or again after a free failure."""
+
+    async def sent(self) -> None:
+        """The last byte is about to leave; returns when that is written down for good."""
+
+    async def failed(self, facts: Mapping[str, Any]) -> None:
+        """The attempt failed and is provably not charged; `facts` say why."""
+
+    async def submitted(self, remote: str) -> None:
+        """The upstream gave the call an id of its own."""
+
+    async def received(self) -> None:
+        """The whole answer lies in the spool."""
+
+
 class Provider(Protocol):
     """An upstream that makes images."""
 
@@ -46,11 +70,27 @@ class Provider(Protocol):
     def simulated(self) -> bool:
         """True when the answers come from the emulator."""
 
-    async def generate(self, plan: Plan, spool: Path, observer: Observer) -> Reply:
+    @property
+    def transport(self) -> str:
+        """How calls are made: "generate_content" or "interactions"."""
+
+    async def generate(self, plan: Plan, spool: Path, log: CallLog, observer: Observer) -> Reply:
         """Make one call and spool what it answers into the folder `spool`.
 
         Raises:
             UpstreamError, CredentialRejected: no usable answer; says whether it was charged.
+        """
+
+    async def resume(
+        self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
+    ) -> Reply:
+        """The answer of a call that was submitted before, perhaps by another process; free.
+
+        Args:
+            remote: the upstream's own id of the call.
+
+        Raises:
+            HeliographError: there is no usable answer; says whether it was charged.
         """
 
     async def close(self) -> None: ...
@@ -148,3 +188,104 @@ class Books(Protocol):
         """Search queries settled since then, for the monthly free allowance."""
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that does not add up in the books."""
+
+    subject: str  # id of a call, a ledger line or a scope
+    what: str  # one sentence
+
+
+class Journal(Protocol):
+    """Calls, reservations, budgets and idempotency keys, in the same database as the `Books`.
+
+    Each method that writes is one transaction: all of it or nothing, durable when it returns.
+    """
+
+    async def open(
+        self, call: CallEntry, line: LedgerLine, *, claim: Claim | None = None
+    ) -> Claim | None:
+        """Write a new call with its `reserve` line, if every budget has room for it.
+
+        Returns:
+            None, or the claim that the same idempotency key has already (not expired, not
+            dropped): then nothing was written. An expired claim is replaced.
+
+        Raises:
+            BudgetExceeded: a scope of the line has not enough left; nothing was written.
+            StorageError: the call or its line is there already, or the line is not its own.
+        """
+
+    async def change(
+        self,
+        before: CallEntry,
+        after: CallEntry,
+        *,
+        lines: Sequence[LedgerLine] = (),
+        record: Record | None = None,
+        claim: Claim | None = None,
+    ) -> None:
+        """Replace an entry by a later one, with all that belongs to the step.
+
+        The lines change the balances of their scopes whether or not a budget is passed by that.
+        A line that is there already, word for word, changes nothing. A claim is written as it
+        is, or removed when it is `DROPPED`; a key that belongs to another job by now is left.
+
+        Raises:
+            CallTaken: stage or owner are not those of `before` any more; nothing was written.
+            WrongMove: `MOVES` has no such step, or it is another call.
+            StorageError: a line is not the call's own, or an id is kept with other content.
+        """
+
+    async def find_call(self, call_id: str) -> CallEntry:
+        """A call by its id or an unambiguous prefix of at least 4 characters.
+
+        Raises:
+            RecordNotFound: no call, or more than one, matches.
+        """
+
+    async def calls(
+        self,
+        *,
+        stages: Sequence[Stage] = (),
+        library: str | None = None,
+        job: str | None = None,
+        limit: int,
+    ) -> Sequence[CallEntry]:
+        """Calls, those begun last first; no stages means any."""
+
+    async def claim(self, key: str) -> Claim | None:
+        """What an idempotency key stands for, unless it is expired."""
+
+    async def twin(self, key: str, *, since: datetime, simulated: bool) -> str | None:
+        """The job of the latest settled call with this canonical key that ended since then."""
+
+    async def spent_since(self, since: datetime, *, project: str, simulated: bool) -> int:
+        """Micro-dollars that calls of a project took since then: settled, reserved and held.
+
+        A call counts when it is open, or has changed since then.
+        """
+
+    async def set_budget(self, name: str, limit: int | None) -> None:
+        """Set or, with None, remove a budget: "total", "day", "month" or "tag/NAME".
+
+        Raises:
+            ValueError: it is no such name, or the limit is outside 0…1e12 micro-dollars.
+        """
+
+    async def budgets(self) -> Mapping[str, int]:
+        """Limits in micro-dollars by name."""
+
+    async def balances(self, scopes: Sequence[str]) -> Sequence[Balance]:
+        """Balances of these scopes, real and simulated, those without any line left out."""
+
+    async def audit(self) -> Sequence[Finding]:
+        """Everything that does not add up: balances against lines, calls against lines.
+
+        A call that is open must have one reserve line and no other; a released one reserve and
+        release; a settled, refused or quarantined one also has at most one settle line; a
+        doubtful one a hold that is not released. An integrity check of the database is part of
+        it where the engine has one.
+        """

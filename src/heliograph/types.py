@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from heliograph.errors import Refused, StorageError
-from heliograph.money import Cost, Rates
+from heliograph.money import Rates
 from heliograph.placing import place
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -96,6 +96,11 @@ class Request:
     stream: bool = False
     strict: bool = False  # other pixels than asked become an error
     max_cost: int | None = None  # micro-dollars
+    tags: tuple[str, ...] = ()  # names that budgets and cost reports can go by
+    fallback: tuple[str, ...] = ()  # models to ask when the first one cannot answer
+    allow_downgrade: bool = False  # a fallback may make a smaller picture
+    fresh: bool = False  # never answered by an identical earlier picture
+    idempotency_key: str | None = None  # same key, same answer, one charge
     finish: Finish = field(default_factory=Finish)
 
 
@@ -276,6 +281,7 @@ class Reply:
     safety_ratings: tuple[Mapping[str, Any], ...] = ()
     timing: Timing = field(default_factory=Timing)
     attempts: int = 1
+    salvaged: bool = False  # it broke off, after the image was complete
     refusal: Refused | None = None  # why there is no image, and whether that was charged
 
 
@@ -370,13 +376,16 @@ class LedgerLine:
 
     entry_id: str
     record_id: str
-    kind: str  # "settle" on this floor
+    kind: str  # "reserve", "release", "settle", "hold", "hold_release" or "adjust"
     micro: int
     at: datetime  # UTC
     model: str
     size: str | None  # the tier that came back
     price_version: str
     simulated: bool
+    call_id: str | None = None  # the call of the record's job; lines of version 0.1 name none
+    # what it counts against; () in lines of version 0.1 stands for all, the day and the month
+    scopes: tuple[str, ...] = ()
     detail: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
@@ -427,7 +436,9 @@ class Result:
     plan: Plan
     path: Path  # the original in the library
     exports: tuple[Export, ...]
-    cost_detail: Cost | None = None
+    # where it came from: "call", or without a call and without a charge of its own "twin" (an
+    # identical earlier picture), "replay" (of an idempotency key), "joined" (a call in the air)
+    source: str = "call"
     preview: Callable[[], bytes | None] | None = field(default=None, repr=False)
 
     @property
@@ -443,8 +454,8 @@ class Result:
 
     @property
     def cost(self) -> int:
-        """Settled cost in micro-dollars."""
-        return self.record.cost
+        """What this request cost in micro-dollars; nothing when it needed no call of its own."""
+        return self.record.cost if self.source == "call" else 0
 
     @property
     def simulated(self) -> bool:

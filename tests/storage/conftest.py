@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.ledger import default_scopes
 from heliograph.storage import blob_key, record_from_json
 from heliograph.types import KeptImage, LedgerLine, Record, Role
 
@@ -52,6 +53,8 @@ def new_call(tmp_path: Path) -> NewCall:
             images.append(replace(image, signature_key=signature))
         record = replace(sample, id=record_id, images=tuple(images), **changes)
         settle = replace(line, entry_id=f"{record_id}-settle", record_id=record_id)
-        return Call(record=record, lines=(replace(settle, at=record.created),), files=files)
+        scopes = default_scopes(record.created)
+        settle = replace(settle, at=record.created, scopes=scopes)
+        return Call(record=record, lines=(settle,), files=files)
 
     return build

@@ -128,13 +128,18 @@ def test_each_refusal_names_its_way_out(number: int, hint: str) -> None:
 
 
 def test_sweeps_only_what_no_living_writer_holds(tmp_path: Path) -> None:
-    LocalBlobs(tmp_path).sweep()  # nothing there yet
+    blobs = LocalBlobs(tmp_path)
+    blobs.sweep()  # nothing there yet
     _put(tmp_path, b"x")
-    old, young = tmp_path / ".incoming" / "old", tmp_path / ".incoming" / "young"
-    for path in (old, young):
-        path.write_bytes(b"half a pict")
-    yesterday = time.time() - 2 * 24 * 3600
-    os.utime(old, (yesterday, yesterday))
-    os.utime(tmp_path / "sha256/ab/abc.jpg", (yesterday, yesterday))
-    LocalBlobs(tmp_path).sweep()
-    assert {path.name for path in _files(tmp_path)} == {"young", "abc.jpg"}
+    aside, spooled = tmp_path / ".incoming", tmp_path / "spooled"
+    (aside / "half").write_bytes(b"half a pict")
+    spooled.write_bytes(b"a whole answer of last week")
+    week_ago = time.time() - 7 * 24 * 3600
+    os.utime(spooled, (week_ago, week_ago))
+    os.link(spooled, aside / "linked")  # just now, by another process
+    blobs.sweep()
+    assert {path.name for path in _files(aside)} == {"half", "linked"}
+    blobs.sweep(now=time.time() + 590)
+    assert {path.name for path in _files(aside)} == {"half", "linked"}
+    blobs.sweep(now=time.time() + 610)
+    assert {path.name for path in _files(tmp_path)} == {"spooled", "abc.jpg"}

@@ -90,7 +90,10 @@ def test_file_names_and_alembic_agree_on_the_head() -> None:
 def test_an_older_database_moves_on_and_keeps_its_rows(url: str, future: Path) -> None:
     engine = connect(url)
     bring_up_to_date(engine)
-    kept = "INSERT INTO ledger VALUES ('e1','r1','settle',5,'2026-11-30','m',NULL,'p',0,'{}','',0)"
+    kept = (
+        "INSERT INTO ledger VALUES "
+        "('e1','r1',NULL,'settle',5,'2026-11-30','m',NULL,'p',0,'[]','{}','',0)"
+    )
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         connection.exec_driver_sql(

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,8 @@ from heliograph.errors import StorageError
 from heliograph.storage import record_from_json, record_to_json, sidecar_key
 from heliograph.types import LedgerLine, Record, Role
 
-GOLDEN = Path(__file__).with_name("record_v1.json")
+GOLDEN = Path(__file__).with_name("record_v2.json")
+OLDER = Path(__file__).with_name("record_v1.json")  # its lines name neither call nor scopes
 
 # fixed offsets: Python calls a time that a zone skips or repeats unequal to the same time in UTC
 zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -67,6 +68,15 @@ def test_the_golden_sidecar_reads_and_writes_byte_for_byte() -> None:
     assert record.prompt == "“金色的灯塔” at golden hour, 4K\n"
     assert (record.cost, lines[0].micro) == (240_000, 240_000)
     assert record_to_json(record, lines) == data
+
+
+def test_the_golden_sidecar_of_version_0_1_reads_as_it_was() -> None:
+    record, (line,) = record_from_json(OLDER.read_bytes())
+    newer, (named,) = record_from_json(GOLDEN.read_bytes())
+    assert record == newer
+    assert (line.call_id, line.scopes) == (None, ())
+    assert named.call_id == f"{record.id}-1"
+    assert record_from_json(record_to_json(record, [line])) == (record, (line,))
 
 
 def test_equal_records_give_equal_bytes() -> None:
@@ -138,6 +148,26 @@ def test_what_has_no_exact_form_is_refused(value: Any) -> None:
     record, _ = record_from_json(GOLDEN.read_bytes())
     with pytest.raises(StorageError, match="cannot be written exactly"):
         record_to_json(replace(record, usage={"value": value}), [])
+
+
+def test_kinds_of_the_plain_ones_are_written_like_them() -> None:
+    record, _ = record_from_json(GOLDEN.read_bytes())
+    odd = replace(record, usage={"path": Path("a/b"), "size": Header(8, 9), "code": Code("x")})
+    kept, _ = record_from_json(record_to_json(odd, []))
+    assert kept.usage == {"path": "a/b", "size": [8, 9], "code": "x"}
+
+
+class Code(str):
+    """A kind of text."""
+
+    __slots__ = ()
+
+
+class Header(NamedTuple):
+    """A kind of tuple."""
+
+    width: int
+    height: int
 
 
 def test_lies_beside_the_result_or_else_the_first_image() -> None:

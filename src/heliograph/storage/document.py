@@ -10,34 +10,43 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
+from pathlib import Path, PurePath
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from heliograph.errors import StorageError
 
 T = TypeVar("T")
+PLAIN = frozenset({str, int, bool, NoneType})  # their own documents
 
 
 def to_document(value: Any) -> Any:
-    """Dataclasses, enums, times, mappings and sequences as plain JSON values.
+    """Dataclasses, enums, times, paths, mappings and sequences as plain JSON values.
 
     Raises:
         StorageError: something in it has no exact JSON form (NaN, a naive time, an object).
     """
-    if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, str | int):
+    kind = type(value)
+    if kind in PLAIN:
         return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, list | tuple):
+    if kind in (list, tuple):
         return [to_document(item) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: to_document(item) for name, item in sorted(value.items())}
-    if dataclasses.is_dataclass(value):
-        return {f.name: to_document(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if kind is dict or isinstance(value, Mapping):
+        if all(isinstance(name, str) for name in value):
+            return {name: to_document(item) for name, item in sorted(value.items())}
+    elif isinstance(value, Enum):
+        return value.value
+    elif dataclasses.is_dataclass(kind):
+        return {name: to_document(getattr(value, name)) for name in _names(kind)}
+    elif isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat()
+    elif isinstance(value, PurePath):
+        return str(value)
+    # subclasses of these come last, because almost nothing is one
+    elif isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    elif isinstance(value, list | tuple):
+        return [to_document(item) for item in value]
     raise StorageError(
         "The record holds something that cannot be written exactly.",
         why=f"{value!r} has no exact JSON form.",
@@ -55,16 +64,22 @@ def from_document(kind: type[T], document: Any) -> T:
 
 
 def _decode(hint: Any, value: Any, where: str) -> Any:
-    origin = get_origin(hint)
+    if hint in PLAIN:
+        # type() and not isinstance(): True is no number here
+        _expect(type(value) is hint, hint.__name__, where)
+        return value
+    origin, arguments = _origin(hint)
     if origin in (UnionType, Union):
-        return _decode_optional(hint, value, where)
+        return _decode_optional(arguments, value, where)
     if origin is tuple:
         _expect(isinstance(value, list), "a list", where)
-        kind = get_args(hint)[0]
-        return tuple(_decode(kind, item, f"{where}[{n}]") for n, item in enumerate(value))
+        return tuple(_decode(arguments[0], item, f"{where}[{n}]") for n, item in enumerate(value))
     if origin is Mapping:
-        _expect(isinstance(value, dict), "an object", where)
-        return value
+        return _decode_mapping(arguments[1], value, where)
+    return _decode_class(hint, value, where)
+
+
+def _decode_class(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _decode_fields(hint, value, where)
     if issubclass(hint, Enum):
@@ -73,17 +88,27 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
         return hint(value)
     if hint is datetime:
         return _decode_time(value, where)
-    # type() and not isinstance(): True is no number here
-    _expect(type(value) is hint, f"{hint.__name__}", where)
+    if hint is Path:
+        _expect(type(value) is str, "a path", where)
+        return Path(value)
+    # the last kind that nouns are made of; a whole number is a float's value too
+    _expect(hint is float and type(value) in (float, int), hint.__name__, where)
     return value
 
 
-def _decode_optional(hint: Any, value: Any, where: str) -> Any:
-    kinds = get_args(hint)
+def _decode_optional(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and NoneType in kinds:
         return None
-    (kind,) = (kind for kind in kinds if kind is not NoneType)
+    # bytes have no document, so whatever was written for `Path | bytes` is a path
+    (kind,) = (kind for kind in kinds if kind not in (NoneType, bytes))
     return _decode(kind, value, where)
+
+
+def _decode_mapping(kind: Any, value: Any, where: str) -> Any:
+    _expect(isinstance(value, dict), "an object", where)
+    if kind is Any:
+        return value
+    return {name: _decode(kind, item, f"{where}.{name}") for name, item in value.items()}
 
 
 def _decode_fields(kind: Any, value: Any, where: str) -> Any:
@@ -92,8 +117,7 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
     unknown = sorted(set(value) - set(hints))
     _expect(not unknown, f"no fields named {unknown}", where)
     # a field that was added later has a default, so what was kept before it stays readable
-    required = {f.name for f in dataclasses.fields(kind) if _required(f)}
-    missing = sorted(required - set(value))
+    missing = sorted(_required(kind) - set(value))
     _expect(not missing, f"fields named {missing}", where)
     return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in value})
 
@@ -113,9 +137,24 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
+@lru_cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@lru_cache
+def _required(kind: type[Any]) -> frozenset[str]:
     absent = dataclasses.MISSING
-    return field.default is absent and field.default_factory is absent
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is absent and field.default_factory is absent
+    )
+
+
+@lru_cache
+def _origin(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
 
 
 def _expect(holds: bool, expected: str, where: str) -> None:  # noqa: FBT001

@@ -1,18 +1,26 @@
 """Keeps one paid call: its files, its sidecar, its record and ledger lines, in this order.
 
 Invariant: whatever the database names is already durable as a file, and whatever is durable can
-bring the database back. Killed anywhere, the same call run again completes it.
+bring the database back. Killed anywhere, the same call run again completes it, and what an
+earlier run made durable is what counts.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from heliograph.errors import StorageError
+from heliograph.errors import RecordNotFound, StorageError
+from heliograph.killpoints import reach
+from heliograph.ledger import RELEASE, RESERVE
 from heliograph.ports import Blobs, Books
 from heliograph.storage.entry import canonical
 from heliograph.storage.key import sidecar_key
-from heliograph.storage.sidecar import record_to_json
+from heliograph.storage.sidecar import record_from_json, record_to_json
 from heliograph.types import LedgerLine, Record
+
+# what two runs over one spooled answer cannot disagree on
+ANSWER = ("id", "outcome", "prompt", "model", "images", "simulated", "upstream", "parents")
+PASSING = (RESERVE, RELEASE)  # come to nothing once the call has ended; no sidecar has them
 
 
 async def keep(
@@ -28,6 +36,27 @@ async def keep(
     Raises:
         StorageError: a step refused; what was done so far is safe, run the same call again.
     """
+    record, lines = await store(record, lines, blobs=blobs, files=files)
+    await books.keep(record, lines)
+
+
+async def store(
+    record: Record,
+    lines: Sequence[LedgerLine],
+    *,
+    blobs: Blobs,
+    files: Mapping[str, Path],
+) -> tuple[Record, tuple[LedgerLine, ...]]:
+    """Make `files` (blob key → spool file) durable, then the sidecar of record and lines.
+
+    Returns:
+        What the database must say now: the same record and lines, or what the sidecar of an
+        earlier, killed run says about the same answer (another time, for example), with the
+        `reserve` and `release` lines as they were given, which stand in no sidecar.
+
+    Raises:
+        StorageError: a step refused; what was done so far is safe, run the same call again.
+    """
     record, lines = canonical(record, lines)
     for key, path in files.items():
         await blobs.put(path, key)
@@ -38,8 +67,33 @@ async def keep(
                 why=f"There is no {key}, and it was not given.",
                 facts={"key": key},
             )
-    await _put_sidecar(record, lines, blobs)
-    await books.keep(record, lines)
+    reach("filed")
+    kept, written = await _put_sidecar(record, lines, sidecar_key(record), blobs)
+    reach("sidecar")
+    return kept, written
+
+
+async def store_lines(
+    record: Record, lines: Sequence[LedgerLine], *, name: str, blobs: Blobs
+) -> tuple[LedgerLine, ...]:
+    """Make later ledger lines of a stored record durable, in a further sidecar of their own.
+
+    Args:
+        name: tells them from other later lines of the record: letters, digits, "-" and "_".
+
+    Returns:
+        What the database must say now: the same lines, or those of an earlier, killed run, with
+        the `reserve` and `release` lines as they were given.
+
+    Raises:
+        StorageError: it refused; run the same call again.
+    """
+    record, lines = canonical(record, lines)
+    with suppress(RecordNotFound):
+        # both sidecars must tell of one record, whatever the caller knows of it by now
+        record, _ = record_from_json(await blobs.read(sidecar_key(record)))
+    _, written = await _put_sidecar(record, lines, sidecar_key(record, name), blobs)
+    return written
 
 
 def blob_keys(record: Record) -> tuple[str, ...]:
@@ -51,12 +105,19 @@ def blob_keys(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in named if isinstance(key, str)))
 
 
-async def _put_sidecar(record: Record, lines: Sequence[LedgerLine], blobs: Blobs) -> None:
-    key = sidecar_key(record)
-    sidecar = record_to_json(record, lines)
+async def _put_sidecar(
+    record: Record, lines: Sequence[LedgerLine], key: str, blobs: Blobs
+) -> tuple[Record, tuple[LedgerLine, ...]]:
+    lasting = tuple(line for line in lines if line.kind not in PASSING)
+    passing = tuple(line for line in lines if line.kind in PASSING)
+    sidecar = record_to_json(record, lasting)
     await blobs.put_bytes(sidecar, key)
     # its name does not tell its content, and an earlier one is never replaced
-    if await blobs.read(key) != sidecar:
+    found = await blobs.read(key)
+    if found == sidecar:
+        return record, (*lasting, *passing)
+    kept, written = canonical(*record_from_json(found))
+    if not _same_answer(kept, record) or _ids(written) != _ids(lasting):
         raise StorageError(
             "This record has a sidecar already, with other content.",
             why=f"{key} says something else; neither file nor database was changed.",
@@ -64,3 +125,13 @@ async def _put_sidecar(record: Record, lines: Sequence[LedgerLine], blobs: Blobs
             record_id=record.id,
             facts={"key": key},
         )
+    return kept, (*written, *passing)
+
+
+def _same_answer(one: Record, other: Record) -> bool:
+    """Whether both tell of one answer to one request; times and warnings may differ."""
+    return all(getattr(one, name) == getattr(other, name) for name in ANSWER)
+
+
+def _ids(lines: Sequence[LedgerLine]) -> set[str]:
+    return {line.entry_id for line in lines}

@@ -1,11 +1,14 @@
 """The books in memory, for tests and for calls that nobody wants to keep.
 
-Invariant: it accepts, refuses and returns exactly what `SqlBooks` does.
+Invariant: it accepts, refuses and returns exactly what `SqlBooks` does; a `MemoryShelf` is changed
+whole or not at all, because nothing waits in between.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from heliograph.ledger import Balance, apply
 from heliograph.ports import CostRow
 from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
 from heliograph.storage.entry import SETTLE, canonical, differs, queries
@@ -13,32 +16,54 @@ from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_rec
 from heliograph.types import LedgerLine, Record
 
 
-class MemoryBooks:
-    """The `Books` port over two dictionaries."""
+@dataclass(frozen=True)
+class MemoryShelf:
+    """What `MemoryBooks` and `MemoryJournal` share: canonical records, lines and balances."""
 
-    def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
-        self._lines: dict[str, LedgerLine] = {}
+    records: dict[str, Record] = field(default_factory=dict)
+    lines: dict[str, LedgerLine] = field(default_factory=dict)
+    balances: dict[tuple[str, bool], Balance] = field(default_factory=dict)
 
-    async def keep(self, record: Record, lines: Sequence[LedgerLine]) -> None:
-        record, checked = canonical(record, lines)
-        if self._records.get(record.id, record) != record:
+    def put(self, record: Record | None, lines: Sequence[LedgerLine]) -> None:
+        """Add what is new, and what new lines change in the balances.
+
+        Raises:
+            StorageError: an id is kept already, with other content; nothing was changed.
+        """
+        if record is not None and self.records.get(record.id, record) != record:
             raise differs("record", record.id)
         fresh: dict[str, LedgerLine] = {}
-        for line in checked:
-            kept = self._lines.get(line.entry_id) or fresh.get(line.entry_id, line)
-            if kept != line:
+        for line in lines:
+            kept = self.lines.get(line.entry_id) or fresh.get(line.entry_id)
+            if kept is None:
+                fresh[line.entry_id] = line
+            elif kept != line:
                 raise differs("ledger line", line.entry_id)
-            fresh[line.entry_id] = kept
-        self._records[record.id] = record
-        self._lines |= fresh
+        if record is not None:
+            self.records[record.id] = record
+        self.lines.update(fresh)
+        for line in fresh.values():
+            for scope in line.scopes:
+                key = (scope, line.simulated)
+                balance = self.balances.get(key, Balance(scope=scope, simulated=line.simulated))
+                self.balances[key] = apply(balance, line)
+
+
+class MemoryBooks:
+    """The `Books` port over a shelf."""
+
+    def __init__(self) -> None:
+        self.shelf = MemoryShelf()
+
+    async def keep(self, record: Record, lines: Sequence[LedgerLine]) -> None:
+        self.shelf.put(*canonical(record, lines))
 
     async def find(self, record_id: str) -> Record:
-        if record_id in self._records:
-            return self._records[record_id]
+        if record_id in self.shelf.records:
+            return self.shelf.records[record_id]
         if len(record_id) < MIN_PREFIX:
             raise no_record(record_id)
-        found = [kept for key, kept in self._records.items() if key.startswith(record_id)]
+        found = [kept for key, kept in self.shelf.records.items() if key.startswith(record_id)]
         if not found:
             raise no_record(record_id)
         if len(found) > 1:
@@ -48,11 +73,11 @@ class MemoryBooks:
     async def recent(self, *, limit: int, search: str | None = None) -> Sequence[Record]:
         check_limit(limit)
         term = (search or "").lower()
-        found = [record for record in self._records.values() if term in record.prompt.lower()]
+        found = [record for record in self.shelf.records.values() if term in record.prompt.lower()]
         return tuple(sorted(found, key=lambda r: (r.created, r.id), reverse=True)[:limit])
 
     async def lines(self, record_id: str) -> Sequence[LedgerLine]:
-        found = [line for line in self._lines.values() if line.record_id == record_id]
+        found = [line for line in self.shelf.lines.values() if line.record_id == record_id]
         return tuple(sorted(found, key=lambda line: (line.at, line.entry_id)))
 
     async def costs(
@@ -60,7 +85,7 @@ class MemoryBooks:
     ) -> Sequence[CostRow]:
         check_report(by, since, until)
         calls: dict[tuple[str, bool], dict[str, int]] = {}
-        for line in self._lines.values():
+        for line in self.shelf.lines.values():
             early = since is not None and line.at < since
             late = until is not None and line.at >= until
             if line.kind != SETTLE or early or late:
@@ -82,7 +107,7 @@ class MemoryBooks:
         check_report("day", since)
         return sum(
             queries(line)
-            for line in self._lines.values()
+            for line in self.shelf.lines.values()
             if line.kind == SETTLE and line.at >= since and line.simulated == simulated
         )
 
@@ -95,9 +120,9 @@ class MemoryBooks:
             "month": day[:7],
             "model": line.model,
             "size": NO_SIZE if line.size is None else line.size,
-            "tier": self._records[line.record_id].tier,
+            "tier": self.shelf.records[line.record_id].tier,
         }
         return groups[by]
 
     def _pictures(self, record_id: str) -> int:
-        return sum(image.role in COUNTED for image in self._records[record_id].images)
+        return sum(image.role in COUNTED for image in self.shelf.records[record_id].images)

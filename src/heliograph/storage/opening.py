@@ -1,7 +1,7 @@
 """Opens the data folder: where originals, database and spool lie.
 
     <root>/originals/      blobs, unless they are in an object store
-    <root>/heliograph.db   the books, unless they are in Postgres
+    <root>/heliograph.db   books and journal, unless they are in Postgres
     <root>/spool/          answers while they arrive
 
 Invariant: folders made here are for their owner only (0700).
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.errors import ConfigurationError
-from heliograph.ports import Blobs, Books
+from heliograph.ports import Blobs, Books, Journal
 from heliograph.storage.local_blobs import LocalBlobs, flush_folder
 from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.refused import os_refused
@@ -25,6 +25,7 @@ class Storage:
 
     blobs: Blobs
     books: Books
+    journal: Journal
     spool: Path
 
     async def close(self) -> None:
@@ -42,15 +43,17 @@ def open_storage(
         StorageError: a folder or the database refuses.
     """
     # SQLAlchemy takes half a second to load
+    from heliograph.storage.database import Database
     from heliograph.storage.engine import file_address
     from heliograph.storage.sql_books import SqlBooks
+    from heliograph.storage.sql_journal import SqlJournal
 
     spool = root / "spool"
     _make_folder(root)
     _make_folder(spool)
     blobs = blobs_at(blobs_url or root / "originals")
-    books = SqlBooks(database_url or file_address(root / "heliograph.db"))
-    return Storage(blobs=blobs, books=books, spool=spool)
+    database = Database(database_url or file_address(root / "heliograph.db"))
+    return Storage(blobs=blobs, books=SqlBooks(database), journal=SqlJournal(database), spool=spool)
 
 
 def blobs_at(place: str | Path) -> Blobs:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from heliograph.errors import RecordNotFound, StorageError
 from heliograph.ports import Blobs, Books
 from heliograph.storage.keep import blob_keys
-from heliograph.storage.key import CONTENT, RECORDS, sidecar_key
+from heliograph.storage.key import CONTENT, RECORDS, is_sidecar_of, sidecar_key
 from heliograph.storage.sidecar import record_from_json
 from heliograph.types import LedgerLine, Record
 
@@ -43,27 +43,26 @@ async def rebuild(blobs: Blobs, books: Books) -> RebuildReport:
     """Re-create every record and ledger line that the database misses."""
     stored = await blobs.keys(CONTENT)
     sidecars = [*await blobs.keys(RECORDS), *(key for key in stored if key.endswith(".json"))]
-    added: list[str] = []
-    already: list[str] = []
+    known: dict[str, bool] = {}  # by record id, which has more sidecars when lines came later
     damaged: list[Damage] = []
     named: set[str] = set()
     for key in sidecars:
         try:
             record, lines = await _read(blobs, key)
-            known = await _known(record, lines, books)
+            found = await _known(record, lines, books)
             await books.keep(record, lines)
         except StorageError as error:
             damaged.append(Damage(key=key, reason=str(error)))
             continue
-        (already if known else added).append(record.id)
+        known[record.id] = known.get(record.id, True) and found
         named.update(blob_keys(record))
     files = {name: await _defect(blobs, name) for name in sorted(named)}
     damaged += [Damage(key=name, reason=reason) for name, reason in files.items() if reason]
     return RebuildReport(
         sidecars=len(sidecars),
         intact=sum(reason is None for reason in files.values()),
-        added=tuple(added),
-        already=tuple(already),
+        added=tuple(key for key, found in known.items() if not found),
+        already=tuple(key for key, found in known.items() if found),
         damaged=tuple(damaged),
         unclaimed=tuple(key for key in stored if key not in named and not key.endswith(".json")),
     )
@@ -71,7 +70,7 @@ async def rebuild(blobs: Blobs, books: Books) -> RebuildReport:
 
 async def _read(blobs: Blobs, key: str) -> tuple[Record, tuple[LedgerLine, ...]]:
     record, lines = record_from_json(await blobs.read(key))
-    if sidecar_key(record) != key:
+    if not is_sidecar_of(record, key):
         raise StorageError(
             "This sidecar lies in the wrong place.",
             why=f"{key} belongs at {sidecar_key(record)}.",

@@ -1,16 +1,19 @@
-"""Records and ledger lines as table rows, and back.
+"""Records, ledger lines, calls and claims as table rows, and back.
 
 Invariant: a row holds what the document of `document.py` holds, nothing more precise or less.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
+from heliograph.journal import CallEntry, Claim
 from heliograph.storage.document import from_document, to_document
 from heliograph.storage.entry import queries
 from heliograph.types import LedgerLine, Record
 
 Row = Mapping[Any, Any]  # by column name
+CALL = tuple(field.name for field in fields(CallEntry))
 
 
 def record_row(record: Record) -> dict[str, Any]:
@@ -52,3 +55,40 @@ def line_from_row(row: Row) -> LedgerLine:
     """The ledger line of one row."""
     fields = {k: v for k, v in row.items() if k not in {"day", "queries"}}
     return from_document(LedgerLine, fields | {"at": row["at"].isoformat()})
+
+
+def call_row(call: CallEntry) -> dict[str, Any]:
+    """The row of `calls`; the plan is plain JSON, as `canonical_call` leaves it."""
+    row = {name: getattr(call, name) for name in CALL}
+    return row | step_row(call) | {"scopes": list(call.scopes)}
+
+
+def step_row(call: CallEntry) -> dict[str, Any]:
+    """The part of the row that a step changes."""
+    return {
+        "stage": call.stage.value,
+        "owner": call.owner,
+        "project": call.project,
+        "changed": call.changed,
+        "attempts": call.attempts,
+        "remote": call.remote,
+        "note": call.note,
+        "trail": to_document(call.trail),
+    }
+
+
+def call_from_row(row: Row) -> CallEntry:
+    """The call of one row."""
+    times = {"begun": row["begun"].isoformat(), "changed": row["changed"].isoformat()}
+    return from_document(CallEntry, {**row, **times})
+
+
+def claim_row(claim: Claim) -> dict[str, Any]:
+    """The row of `claims`."""
+    row: dict[str, Any] = to_document(claim)
+    return row | {"expires": claim.expires}
+
+
+def claim_from_row(row: Row) -> Claim:
+    """The claim of one row."""
+    return from_document(Claim, {**row, "expires": row["expires"].isoformat()})

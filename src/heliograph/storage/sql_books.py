@@ -4,91 +4,53 @@ Invariant: a record, its images and its ledger lines are written in one transact
 all, and what is kept never changes. Every statement is built from `tables.py`, never from text.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Insert,
-    Select,
-    Subquery,
-    Table,
-    Text,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, ColumnElement, Connection, Select, Subquery, Text, func, select
 
-from heliograph.errors import StorageError
 from heliograph.ports import CostRow
 from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
-from heliograph.storage.engine import connect, database_refused, writing
-from heliograph.storage.entry import SETTLE, canonical, differs
+from heliograph.storage.database import Database
+from heliograph.storage.entry import SETTLE, canonical
 from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_record
-from heliograph.storage.migrating import bring_up_to_date
-from heliograph.storage.row import (
-    image_rows,
-    line_from_row,
-    line_row,
-    record_from_rows,
-    record_row,
-)
+from heliograph.storage.row import line_from_row
+from heliograph.storage.statements import keep_lines, keep_record, load_records
 from heliograph.storage.tables import ledger, record_images, records
 from heliograph.types import LedgerLine, Record
 
-T = TypeVar("T")
-READERS = 4
-
 
 class SqlBooks:
-    """The `Books` port over one database.
+    """The `Books` port over one database, which it opens when it is given an address.
 
     Raises:
         ConfigurationError: the address names no database that can be used.
         StorageError: it cannot be opened, or was written by a newer version.
     """
 
-    def __init__(self, url: str | URL) -> None:
-        self._engine = connect(url)
-        try:
-            bring_up_to_date(self._engine)
-        except SQLAlchemyError as error:
-            self._engine.dispose()
-            raise database_refused("The database could not be opened.", error) from error
-        except StorageError:
-            self._engine.dispose()
-            raise
-        # one writer: SQLite has one lock, and waiting in a queue is fairer than waiting on it
-        self._writer = ThreadPoolExecutor(1, "heliograph-books-writer")
-        self._readers = ThreadPoolExecutor(READERS, "heliograph-books-reader")
+    def __init__(self, place: str | URL | Database) -> None:
+        self._database = place if isinstance(place, Database) else Database(place)
 
     async def keep(self, record: Record, lines: Sequence[LedgerLine]) -> None:
         record, checked = canonical(record, lines)
 
-        def write() -> None:
-            with writing(self._engine).begin() as connection:
-                _keep_record(connection, record)
-                for line in checked:
-                    _keep_line(connection, line)
+        def write(connection: Connection) -> None:
+            keep_record(connection, record)
+            keep_lines(connection, checked)
 
-        await _in_thread(self._writer, write, "The record could not be written.")
+        await self._database.write(write, "The record could not be written.")
 
     async def find(self, record_id: str) -> Record:
         exact = select(records).where(records.c.id == record_id)
         # substr and not LIKE: nothing to escape, and SQLite's LIKE ignores case
         start = func.substr(records.c.id, 1, len(record_id), type_=Text)
         by_prefix = select(records).where(start == record_id).limit(2)
-        found = await self._read(lambda connection: _load_records(connection, exact))
+        found = await self._database.read(lambda connection: load_records(connection, exact))
         if not found and len(record_id) >= MIN_PREFIX:
-            found = await self._read(lambda connection: _load_records(connection, by_prefix))
+            found = await self._database.read(
+                lambda connection: load_records(connection, by_prefix)
+            )
         if not found:
             raise no_record(record_id)
         if len(found) > 1:
@@ -100,7 +62,9 @@ class SqlBooks:
         wanted = select(records).order_by(records.c.created.desc(), records.c.id.desc())
         if search is not None:
             wanted = wanted.where(records.c.prompt.icontains(search, autoescape=True))
-        return await self._read(lambda connection: _load_records(connection, wanted.limit(limit)))
+        return await self._database.read(
+            lambda connection: load_records(connection, wanted.limit(limit))
+        )
 
     async def lines(self, record_id: str) -> Sequence[LedgerLine]:
         wanted = (
@@ -112,7 +76,7 @@ class SqlBooks:
         def read(connection: Connection) -> Sequence[LedgerLine]:
             return tuple(line_from_row(row) for row in connection.execute(wanted).mappings())
 
-        return await self._read(read)
+        return await self._database.read(read)
 
     async def costs(
         self, by: str, *, since: datetime | None = None, until: datetime | None = None
@@ -131,87 +95,20 @@ class SqlBooks:
                 for group, s, calls, images, micro in connection.execute(report)
             )
 
-        return await self._read(read)
+        return await self._database.read(read)
 
     async def queries_since(self, since: datetime, *, simulated: bool) -> int:
         check_report("day", since)
         total = select(func.coalesce(func.sum(ledger.c.queries), 0)).where(
             ledger.c.kind == SETTLE, ledger.c.at >= since, ledger.c.simulated == simulated
         )
-        return int(await self._read(lambda connection: connection.execute(total).scalar_one()))
+        return int(
+            await self._database.read(lambda connection: connection.execute(total).scalar_one())
+        )
 
     async def close(self) -> None:
-        def finish() -> None:
-            self._writer.shutdown()
-            self._readers.shutdown()
-            self._engine.dispose()
-
-        await asyncio.to_thread(finish)
-
-    async def _read(self, read: Callable[[Connection], T]) -> T:
-        def work() -> T:
-            with self._engine.connect() as connection:
-                return read(connection)
-
-        return await _in_thread(self._readers, work, "The database could not be read.")
-
-
-async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T], what: str) -> T:
-    try:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
-    except SQLAlchemyError as error:
-        raise database_refused(what, error) from error
-
-
-def _keep_record(connection: Connection, record: Record) -> None:
-    if _insert_new(connection, records, record_row(record)):
-        images = image_rows(record)
-        if images:
-            connection.execute(insert(record_images), images)
-        return
-    same_id = select(records).where(records.c.id == record.id)
-    if _load_records(connection, same_id) != (record,):
-        raise differs("record", record.id)
-
-
-def _keep_line(connection: Connection, line: LedgerLine) -> None:
-    if _insert_new(connection, ledger, line_row(line)):
-        return
-    same_id = select(ledger).where(ledger.c.entry_id == line.entry_id)
-    if line_from_row(connection.execute(same_id).mappings().one()) != line:
-        raise differs("ledger line", line.entry_id)
-
-
-def _insert_new(connection: Connection, into: Table[Any], row: dict[str, Any]) -> bool:
-    """Insert or fail decides who was first; a read before it could be out of date."""
-    keys = list(into.primary_key)
-    statement: Insert
-    if connection.dialect.name == "sqlite":
-        statement = sqlite.insert(into).on_conflict_do_nothing(index_elements=keys)
-    else:
-        from sqlalchemy.dialects import postgresql  # a tenth of the start-up, for few
-
-        statement = postgresql.insert(into).on_conflict_do_nothing(index_elements=keys)
-    return connection.execute(statement.returning(*keys), row).first() is not None
-
-
-def _load_records(connection: Connection, wanted: Select[Any]) -> tuple[Record, ...]:
-    """Records with their images in one statement, so that both are of one moment."""
-    chosen = wanted.subquery()
-    joined: FromClause = chosen.outerjoin(record_images, record_images.c.record_id == chosen.c.id)
-    statement = (
-        select(*chosen.c, *(c.label(f"image.{c.name}") for c in record_images.c))
-        .select_from(joined)
-        .order_by(chosen.c.created.desc(), chosen.c.id.desc(), record_images.c.ordinal)
-    )
-    rows: dict[str, dict[str, Any]] = {}
-    images: dict[str, list[dict[str, Any]]] = {}
-    for joint in connection.execute(statement).mappings():
-        row = {c.name: joint[c.name] for c in records.c}
-        image = {c.name: joint[f"image.{c.name}"] for c in record_images.c}
-        rows[row["id"]] = row
-        images.setdefault(row["id"], []).extend([image] if image["record_id"] else [])
-    return tuple(record_from_rows(row, images[key]) for key, row in rows.items())
+        """Close the database, whoever opened it."""
+        await self._database.close()
 
 
 def _settled(by: str) -> Select[Any]:

@@ -115,6 +115,7 @@ class LedgerColumns(TypedColumns):
 
     entry_id: Named[str] = Column(AnyText, primary_key=True)
     record_id: Named[str] = Column(AnyText)
+    call_id: Named[str | None] = Column(AnyText)
     kind: Named[str] = Column(AnyText)
     micro: Named[int] = Column(BigInteger)
     at: Named[datetime] = Column(UtcTime)
@@ -122,12 +123,71 @@ class LedgerColumns(TypedColumns):
     size: Named[str | None] = Column(AnyText)
     price_version: Named[str] = Column(AnyText)
     simulated: Named[bool]
+    scopes: Named[Any] = Column(JSON, nullable=False)
     detail: Named[Any] = Column(JSON, nullable=False)
     day: Named[str] = Column(Text)  # of `at` in UTC: 2026-11-30
     queries: Named[int] = Column(BigInteger)  # of `detail`
+
+
+class CallColumns(TypedColumns):
+    """One call of the journal: the fields of `journal.CallEntry`, name for name."""
+
+    id: Named[str] = Column(AnyText, primary_key=True)
+    job: Named[str] = Column(AnyText)
+    stage: Named[str] = Column(Text)
+    owner: Named[str] = Column(AnyText)
+    library: Named[str] = Column(AnyText)
+    model: Named[str] = Column(AnyText)
+    upstream: Named[str] = Column(AnyText)
+    project: Named[str] = Column(AnyText)
+    simulated: Named[bool]
+    transport: Named[str] = Column(AnyText)
+    reserved: Named[int] = Column(BigInteger)
+    twin: Named[str] = Column(AnyText)
+    begun: Named[datetime] = Column(UtcTime)
+    changed: Named[datetime] = Column(UtcTime)
+    attempts: Named[int] = Column(BigInteger)
+    remote: Named[str | None] = Column(AnyText)
+    note: Named[str | None] = Column(AnyText)
+    scopes: Named[Any] = Column(JSON, nullable=False)
+    trail: Named[Any] = Column(JSON, nullable=False)
+    plan: Named[Any] = Column(JSON, nullable=False)
+
+
+class ClaimColumns(TypedColumns):
+    """One idempotency key: the fields of `journal.Claim`."""
+
+    key: Named[str] = Column(AnyText, primary_key=True)
+    fingerprint: Named[str] = Column(AnyText)
+    job: Named[str] = Column(AnyText)
+    state: Named[str] = Column(Text)
+    expires: Named[datetime] = Column(UtcTime)
+    error: Named[Any] = Column(JSON(none_as_null=True), nullable=True)
+
+
+class BudgetColumns(TypedColumns):
+    """One limit."""
+
+    name: Named[str] = Column(AnyText, primary_key=True)
+    limit_micro: Named[int] = Column(BigInteger)
+    changed: Named[datetime] = Column(UtcTime)
+
+
+class BalanceColumns(TypedColumns):
+    """The running sums of one scope: the fields of `ledger.Balance`."""
+
+    scope: Named[str] = Column(AnyText, primary_key=True)
+    simulated: Named[bool] = Column(primary_key=True)
+    settled: Named[int] = Column(BigInteger)
+    reserved: Named[int] = Column(BigInteger)
+    held: Named[int] = Column(BigInteger)
 
 
 metadata = MetaData()
 records = Table("records", metadata, RecordColumns)
 record_images = Table("record_images", metadata, ImageColumns)
 ledger = Table("ledger", metadata, LedgerColumns)
+calls = Table("calls", metadata, CallColumns)
+claims = Table("claims", metadata, ClaimColumns)
+budgets = Table("budgets", metadata, BudgetColumns)
+balances = Table("balances", metadata, BalanceColumns)
