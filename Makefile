@@ -91,8 +91,9 @@ soak: $(DEV) ## Run the property tests SOAK_ROUNDS times (20), a new seed each r
 			--hypothesis-profile soak --hypothesis-seed $$seed || exit 1; \
 	done
 
-bench: $(DEV) ## Measure one 4K image from request to file
-	$(BIN)/python bench/one_image.py
+bench: $(DEV) ## Measure one 4K image from request to file, and what certainty costs
+	$(BIN)/python -m bench.one_image
+	$(BIN)/python -m bench.overhead
 
 lock: $(DEV) ## Lock the requirements anew; LOCK_ARGS=--upgrade takes newer releases
 	$(LOCK) requirements/build.in -o requirements/build.txt

@@ -1,6 +1,6 @@
 """What one 4K answer costs the machine: Heliograph against google-genai with Pillow.
 
-    python bench/one_image.py [--json] [--answers 16]
+    python -m bench.one_image [--json] [--answers 16]
 
 Both receive the same recorded answers (about 28 MB each, from the emulator) from a replaying
 server, verify that the picture is whole and as large as asked, hash it and store it.
@@ -31,76 +31,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psutil
+from bench.replaying import MODEL, PROMPT, record, start_replay
 
-MODEL = "gemini-3-pro-image"
-PROMPT = "A lighthouse on a cliff at golden hour, number"
 SIZE = (4096, 4096)
 SEQUENTIAL = 6
 VARIANTS = ("heliograph", "tutorial", "asyncio", "as printed")
 
 Once = Callable[[int], Awaitable[None]]
-
-
-# ---------------------------------------------------------------- recording and replaying
-
-
-async def record(folder: Path, count: int) -> None:
-    """Save whole answers of the emulator, as they came over the wire."""
-    from heliograph.providers.emulated import start_emulator
-
-    emulator = await start_emulator(folder / "ledger.jsonl")
-    url = f"{emulator.url}/v1/models/{MODEL}:generateContent"
-    try:
-        async with aiohttp.ClientSession(headers={"x-goog-api-key": "bench"}) as session:
-            for number in range(count):
-                body = {
-                    "contents": [{"parts": [{"text": f"{PROMPT} {number}"}]}],
-                    "generationConfig": {"imageConfig": {"imageSize": "4K"}},
-                }
-                async with session.post(url, json=body) as response:
-                    (folder / f"answer-{number}").write_bytes(await response.read())
-    finally:
-        await emulator.close()
-
-
-def replay(folder: Path) -> None:
-    """Answer every POST with the next recorded answer; a process of its own."""
-    answers = sorted(folder.glob("answer-*"))
-    turn = iter(range(10**9))
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"POST"):
-            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-            await writer.drain()
-            writer.close()
-            return
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length")
-        )
-        await reader.readexactly(length)
-        body = answers[next(turn) % len(answers)].read_bytes()
-        writer.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\n"
-            b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        )
-        view = memoryview(body)
-        for start in range(0, len(body), 1 << 18):
-            writer.write(view[start : start + (1 << 18)])
-            await writer.drain()
-        writer.close()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
-        print(server.sockets[0].getsockname()[1], flush=True)
-        async with server:
-            await asyncio.to_thread(sys.stdin.read)
-
-    asyncio.run(serve())
 
 
 # ---------------------------------------------------------------- what is measured
@@ -203,7 +141,7 @@ def run_variant(variant: str, port: int, parallel: int) -> dict[str, float]:
         options = {"measure": variant, "port": port, "folder": folder, "parallel": parallel}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         child = subprocess.Popen(
-            [sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.one_image", *words], stdout=subprocess.PIPE, text=True
         )
         peak = _peak_memory(child)
         out, _ = child.communicate()
@@ -232,14 +170,7 @@ def compare(answers: int) -> dict[str, Any]:
         folder = Path(name)
         asyncio.run(record(folder, answers))
         weight = sum(f.stat().st_size for f in folder.glob("answer-*")) / answers / 1e6
-        server = subprocess.Popen(
-            [sys.executable, __file__, "--replay", "--folder", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
+        server, port = start_replay(folder)
         try:
             one = {v: run_variant(v, port, 1) for v in VARIANTS}
             many = {v: run_variant(v, port, answers) for v in VARIANTS[:3]}
@@ -282,11 +213,8 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=16, help="calls at once (default 16)")
     for hidden in ("--measure", "--port", "--folder", "--parallel"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
-    parser.add_argument("--replay", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.replay:
-        replay(Path(options.folder))
-    elif options.measure:
+    if options.measure:
         asyncio.run(
             measure(options.measure, int(options.port), Path(options.folder), int(options.parallel))
         )

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from heliograph.client import AsyncHeliograph
     from heliograph.errors import (
+        BudgetExceeded,
         ConfigurationError,
         CorruptImage,
         CostLimitExceeded,
         CredentialRejected,
         HeliographError,
         InvalidRequest,
+        KeyReused,
         MissingKey,
         NoImage,
         OutcomeUnknown,
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
         Refused,
         SizeMismatch,
         StorageError,
+        UpstreamClosed,
         UpstreamError,
     )
+    from heliograph.journal import CallEntry, Stage
+    from heliograph.ledger import Balance
     from heliograph.sync import Heliograph
     from heliograph.types import Finish, Pixels, Plan, Record, Request, Result, Verdict
 
@@ -40,18 +45,23 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AsyncHeliograph": "client",
+    "Balance": "ledger",
+    "CallEntry": "journal",
     "Heliograph": "sync",
+    "Stage": "journal",
     **dict.fromkeys(
         ("Finish", "Pixels", "Plan", "Record", "Request", "Result", "Verdict"), "types"
     ),
     **dict.fromkeys(
         (
+            "BudgetExceeded",
             "ConfigurationError",
             "CorruptImage",
             "CostLimitExceeded",
             "CredentialRejected",
             "HeliographError",
             "InvalidRequest",
+            "KeyReused",
             "MissingKey",
             "NoImage",
             "OutcomeUnknown",
@@ -62,6 +72,7 @@ _HOMES = {
             "Refused",
             "SizeMismatch",
             "StorageError",
+            "UpstreamClosed",
             "UpstreamError",
         ),
         "errors",
@@ -70,6 +81,9 @@ _HOMES = {
 
 __all__ = [
     "AsyncHeliograph",
+    "Balance",
+    "BudgetExceeded",
+    "CallEntry",
     "ConfigurationError",
     "CorruptImage",
     "CostLimitExceeded",
@@ -78,6 +92,7 @@ __all__ = [
     "Heliograph",
     "HeliographError",
     "InvalidRequest",
+    "KeyReused",
     "MissingKey",
     "NoImage",
     "OutcomeUnknown",
@@ -92,7 +107,9 @@ __all__ = [
     "Request",
     "Result",
     "SizeMismatch",
+    "Stage",
     "StorageError",
+    "UpstreamClosed",
     "UpstreamError",
     "Verdict",
     "__version__",

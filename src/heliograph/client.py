@@ -1,55 +1,47 @@
 """The asynchronous face, and the one place that builds and closes every part.
 
 Invariant: building is late and happens once; planning and estimates need no key, no network and
-no database.
+no database. A call that may be paid for goes on when nobody waits for it any more.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from heliograph import pipeline
+from heliograph.cache import Flight, Flights, canonical_key, fingerprint, ride
+from heliograph.calls import Rules
 from heliograph.errors import (
-    ConfigurationError,
+    CallTaken,
+    Charged,
     InvalidRequest,
+    KeyReused,
+    OutcomeUnknown,
     Problem,
-    RecordNotFound,
     StorageError,
 )
-from heliograph.imaging import DirectImager, VipsImager, ending
+from heliograph.imaging import DirectImager
+from heliograph.journal import Claim, ClaimState
+from heliograph.leases import Lease
+from heliograph.library import Library, Store
 from heliograph.money import parse_dollars
-from heliograph.observe import fan_out, log_event
-from heliograph.planning.cover import refuse_enlarging
-from heliograph.planning.uses import for_picture
-from heliograph.ports import Blobs, Books, CostRow, Imager, Observer, Provider
-from heliograph.providers.calling import Caller
+from heliograph.pipeline import Obtained, Order
+from heliograph.ports import Blobs, Books, Event, Imager, Journal, Observer, Provider
 from heliograph.providers.emulated import Emulator
 from heliograph.providers.gemini import HOST, Gemini, encode
 from heliograph.providers.http import Listing, unanswered
 from heliograph.providers.wire import WireRequest
-from heliograph.settings import Settings, load_settings
-from heliograph.storage import FileCheck, RebuildReport, open_storage, rebuild, verify
-from heliograph.types import (
-    Export,
-    Finish,
-    LedgerLine,
-    Plan,
-    Record,
-    Request,
-    Result,
-)
-from heliograph.upstream import Access, Upstream, dial
+from heliograph.recovery import recover
+from heliograph.types import Finish, Plan, Request, Result
+from heliograph.upstream import Access, Keys, Upstream, dial
 
-# a whole 4K picture decodes in 0.1 s of CPU; a machine that is merely busy must never make a paid
-# picture look broken
-INSPECT_TIMEOUT = 60.0  # seconds
 CHECK_TIMEOUT = 3.0  # seconds for each step of a free question
-ALL = 10**9  # more records than any library has
+JOIN_WAIT = 1.0  # seconds between looks at a call that another process is making
 
 
 class Options(TypedDict, total=False):
@@ -73,42 +65,44 @@ class Options(TypedDict, total=False):
     stream: bool
     strict: bool
     max_cost: str  # dollars: "0.30"
+    tags: Sequence[str]
+    fallback: Sequence[str]
+    allow_downgrade: bool
+    fresh: bool
+    idempotency_key: str
     finish: Finish
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """Everything a paid call needs; satisfies `pipeline.Tools`."""
+    """Everything a paid call needs; satisfies `calls.Tools`."""
 
     provider: Provider
+    resumer: Provider  # asks for submitted calls, whatever makes new ones
     imager: Imager
     blobs: Blobs
     books: Books
+    journal: Journal
+    lease: Lease
+    rules: Rules
     home: Path
     access: Access
     emulator: Emulator | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Store:
-    """The library on disk, without any upstream."""
-
-    imager: Imager
-    blobs: Blobs
-    books: Books
-    home: Path
-
-
-class AsyncHeliograph:
+class AsyncHeliograph(Library):
     """Makes, keeps and finds images.
 
     Args:
-        api_key: overrides every configured key.
+        api_key: overrides every configured key; a mapping gives several, by project label.
         simulate: True uses the local emulator; None follows the settings.
         base_url: another upstream that speaks the Gemini API, without the API version.
         home: folder of the library; None follows the settings.
         observer: called with every `Event` on the way of a call.
         emulator_options: command line options for an emulator that is started here.
+        is_patient: wait for an answer that is late instead of raising `OutcomeUnknown` at the
+            deadline; either way it is listened for and kept.
+        settings: further settings by name, over those that are configured.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -118,24 +112,23 @@ class AsyncHeliograph:
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: Keys = None,
         simulate: bool | None = None,
         base_url: str | None = None,
         home: str | Path | None = None,
         observer: Observer | None = None,
         emulator_options: Sequence[str] = (),
+        is_patient: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.settings: Settings = load_settings(
-            simulate=simulate, base_url=base_url, home=Path(home) if home else None
-        )
+        named = {"simulate": simulate, "base_url": base_url, "home": Path(home) if home else None}
+        super().__init__(observer=observer, settings={**(settings or {}), **named})
         self._api_key = api_key
-        self._observer = fan_out(log_event, *([observer] if observer else []))
         self._emulator_options = tuple(emulator_options)
-        self._store: _Store | None = None
+        self._is_patient = is_patient
         self._parts: _Parts | None = None
-        self._building = asyncio.Lock()
+        self._flights: Flights[Obtained | Claim] = Flights()
         self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,25 +139,30 @@ class AsyncHeliograph:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        insists = (asyncio.CancelledError, KeyboardInterrupt)
+        await self.close(abandon=kind is not None and issubclass(kind, insists))
 
-    async def close(self) -> None:
-        """Wait for calls under way, then close everything that was opened or started here."""
+    async def close(self, *, abandon: bool = False) -> None:
+        """Wait for calls under way, then close everything that was opened or started here.
+
+        Args:
+            abandon: do not wait for answers that may be paid for; each is written down as
+                unknown.
+        """
         self._closed = True
-        # a call that has left is paid for, and one that was cancelled still writes that down
+        if abandon:
+            await self._flights.abandon()
+        await self._flights.wait()
         others = self._running - {asyncio.current_task()}
         if others:
             await asyncio.wait(others)
         async with self._building:
-            parts, store = self._parts, self._store
-            self._parts = self._store = None
+            parts, self._parts = self._parts, None
             if parts is not None:
                 await parts.provider.close()
                 if parts.emulator is not None:
                     await parts.emulator.close()
-            if store is not None:
-                await store.imager.close()
-                await store.books.close()
+            await self._close_store()
 
     # ------------------------------------------------------------ making
 
@@ -175,6 +173,9 @@ class AsyncHeliograph:
         if isinstance(references, str | Path | bytes):
             references = (references,)
         fields["references"] = tuple(Path(r) if isinstance(r, str) else r for r in references)
+        for name in ("tags", "fallback"):
+            words: Any = fields.get(name, ())
+            fields[name] = (words,) if isinstance(words, str) else tuple(words)
         limit = options.get("max_cost")
         try:
             fields["max_cost"] = parse_dollars(str(limit)) if limit is not None else None
@@ -197,11 +198,15 @@ class AsyncHeliograph:
 
     async def admit(self, request: Request) -> Plan:
         """Like `plan_request`, refusing also what `run` would refuse before sending."""
-        return await pipeline.admit(request, self.settings.model)
+        return (await self._order(request)).plan
 
     def wire(self, plan: Plan) -> WireRequest:
         """The exact HTTP request of a plan, without its key."""
-        return encode(plan)
+        if self.settings.transport == Gemini.transport:
+            return encode(plan)
+        from heliograph.providers import interactions
+
+        return interactions.encode(plan)
 
     async def generate(self, prompt: str, **options: Unpack[Options]) -> Result:
         """Make one image, checked, kept and settled.
@@ -209,6 +214,8 @@ class AsyncHeliograph:
         Raises:
             InvalidRequest, CostLimitExceeded: nothing was sent.
             UpstreamError, CredentialRejected: no usable answer; says whether it was charged.
+            OutcomeUnknown: nobody knows; also when the answer is late, which is kept when it
+                still comes: `record_id` finds it.
             Refused: a whole answer without an image.
             SizeMismatch: with `strict`, other pixels than asked; the image is kept.
         """
@@ -216,103 +223,111 @@ class AsyncHeliograph:
 
     async def run(self, request: Request) -> Result:
         """Like `generate`, for a `Request` made elsewhere."""
-        # a request that cannot be sent must not start an emulator or ask for a key
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
         try:
-            plan = await self.admit(request)
-            result = await pipeline.make(plan, await self._open(), self._observer)
+            # a request that cannot be sent must not start an emulator or ask for a key
+            order = await self._order(request)
+            tools = await self._open()
+            obtained = await self._obtain(order, tools)
+            result = await pipeline.deliver(obtained, tools, self._observer)
         finally:
             if task is not None:
                 self._running.discard(task)
         return replace(result, preview=lambda: _preview(result.path))
 
+    async def _order(self, request: Request) -> Order:
+        order = await pipeline.admit(request, self.settings.model)
+        if self.settings.transport != Gemini.transport:
+            from heliograph.providers.interactions import unsupported
+
+            problems = [problem for plan in order.plans for problem in unsupported(plan)]
+            if problems:
+                raise InvalidRequest(problems)
+        return order
+
+    async def _obtain(self, order: Order, tools: _Parts) -> Obtained:
+        plan = order.plan
+        if plan.request.idempotency_key is not None:
+            return await self._obtain_by_key(order, tools, plan.request.idempotency_key)
+        twin = await pipeline.find_twin(plan, tools)
+        if twin is not None:
+            return twin
+        name = canonical_key(plan)
+        shared = pipeline.may_share(plan, tools)
+        flight = self._flights.find(name) if shared else None
+        if flight is not None:
+            return replace(await self._ride(flight), plan=plan, source="joined")
+        names = (name,) if shared else ()
+        flight = self._flights.start(lambda f: self._make(order, tools, f), names=names)
+        return await self._ride(flight)
+
+    async def _obtain_by_key(self, order: Order, tools: _Parts, key: str) -> Obtained:
+        """One job for one key, whoever asks and how often."""
+        plan, name = order.plan, f"key {key}"
+        mark = fingerprint(plan)
+        end = time.monotonic() + self.settings.patience
+        wait = JOIN_WAIT / 10
+        while time.monotonic() < end:
+            flight = self._flights.find(name)
+            joined = flight is not None
+            if flight is None:
+                flight = self._flights.start(
+                    lambda f: self._make(order, tools, f), names=(name,), fingerprint=mark
+                )
+            elif flight.fingerprint != mark:
+                raise _reused(key)
+            found = await self._wait_for(flight)
+            if isinstance(found, Obtained):
+                return replace(found, plan=plan, source="joined") if joined else found
+            if found.fingerprint != mark:
+                raise _reused(key)
+            if found.state is ClaimState.FINAL:
+                return await pipeline.replay(found, plan, tools)
+            # another process is making it, or has left it half-made
+            await recover(
+                tools, self._observer, provider=tools.resumer, in_the_air=self._is_in_the_air
+            )
+            await asyncio.sleep(wait)
+            wait = min(JOIN_WAIT, wait * 2)
+        raise CallTaken(
+            "Another process is still making the picture of this idempotency key.",
+            remedy="Ask again with the same key; it is charged once.",
+            retry_after=JOIN_WAIT,
+        )
+
+    async def _make(
+        self, order: Order, tools: _Parts, flight: Flight[Obtained | Claim]
+    ) -> Obtained | Claim:
+        return await pipeline.obtain(order, tools, self._observer, flight)
+
+    async def _ride(self, flight: Flight[Obtained | Claim]) -> Obtained:
+        found = await self._wait_for(flight)
+        if not isinstance(found, Obtained):
+            raise AssertionError("only a request with an idempotency key meets a claim")  # noqa: TRY004
+        return found
+
+    async def _wait_for(self, flight: Flight[Obtained | Claim]) -> Obtained | Claim:
+        found = await ride(flight, is_patient=self._is_patient)
+        if found is not None:
+            return found
+        raise OutcomeUnknown(
+            "The answer is late.",
+            why="Nothing came within the deadline; the connection is kept open for a while.",
+            remedy="If it still comes it is kept: look for the record with `heliograph images "
+            "show`, and ask with the same idempotency key instead of paying again.",
+            charged=Charged.UNKNOWN,
+            record_id=flight.job,
+            facts={"late": True},
+        )
+
+    def _is_in_the_air(self, job: str) -> bool:
+        return self._flights.has(job)
+
     async def access(self) -> Access:
         """Which upstream paid calls go to; starts the emulator when that is it."""
         return (await self._open()).access
-
-    # ------------------------------------------------------------ the library
-
-    async def images(self, *, limit: int = 20, search: str | None = None) -> Sequence[Record]:
-        """Records of past calls, newest first."""
-        return await (await self._open_store()).books.recent(limit=limit, search=search)
-
-    async def image(self, record_id: str) -> Record:
-        """One record by its id or an unambiguous beginning of it.
-
-        Raises:
-            RecordNotFound: none or several match.
-        """
-        return await (await self._open_store()).books.find(record_id)
-
-    async def original(self, record: Record) -> Path:
-        """A local file with the untouched original of a record.
-
-        Raises:
-            RecordNotFound: the record has no image.
-        """
-        kept = record.result
-        if kept is None:
-            raise RecordNotFound(
-                f"{record.id[:8]} has no image.",
-                why=f"The call ended as {record.outcome.value}.",
-                remedy="Choose another record: `heliograph images list`.",
-            )
-        store = await self._open_store()
-        return await store.blobs.local(kept.key, store.home / "exports" / record.id)
-
-    async def export(self, record_id: str, **options: Unpack[Options]) -> tuple[Export, ...]:
-        """Make finished files of a kept image again, at no cost.
-
-        Takes `pixels`, `use` and `finish` of the options.
-        """
-        record = await self.image(record_id)
-        original = await self.original(record)
-        use, kept, is_print = options.get("use"), record.result, False
-        if use and kept:
-            options["use"], is_print = for_picture(use, kept.pixels)
-        # planned as if it were to be made, because that is where finishing is checked
-        plan = await self.plan("export", **options)
-        if kept:
-            refuse_enlarging(kept.pixels, plan.exports, is_print=is_print)
-        store = await self._open_store()
-        return await pipeline.export(record, original, plan.exports, store.imager, store.home)
-
-    async def costs(
-        self, by: str = "day", *, since: datetime | None = None, until: datetime | None = None
-    ) -> Sequence[CostRow]:
-        """Settled cost grouped by "day", "month", "model", "size" or "tier"."""
-        return await (await self._open_store()).books.costs(by, since=since, until=until)
-
-    async def lines(self, record_id: str) -> Sequence[LedgerLine]:
-        """The ledger lines of one record."""
-        return await (await self._open_store()).books.lines(record_id)
-
-    async def verify(
-        self, record_ids: Sequence[str] = (), *, deep: bool = False
-    ) -> tuple[FileCheck, ...]:
-        """Hash and walk every stored original and signature, of some records or of all.
-
-        Args:
-            record_ids: ids or unambiguous beginnings; none means all records.
-            deep: also decode each picture.
-
-        Raises:
-            RecordNotFound: none or several records match an id.
-        """
-        store = await self._open_store()
-        records = [await store.books.find(record_id) for record_id in record_ids]
-        if not record_ids:
-            records = list(await store.books.recent(limit=ALL))
-
-        async def defect(path: Path) -> str | None:
-            walked = await asyncio.to_thread(ending, path)
-            if not walked.complete or not deep:
-                return walked.defect
-            return (await store.imager.inspect(path)).defect
-
-        return await verify(records, store.blobs, defect)
 
     async def check_models(self) -> tuple[Access, Listing]:
         """Ask the upstream for its models: free, and it proves address, key and clock.
@@ -332,41 +347,9 @@ class AsyncHeliograph:
             try:
                 return upstream.access, await upstream.channel.models(CHECK_TIMEOUT)
             finally:
-                await upstream.channel.close()
-                if upstream.emulator is not None:
-                    await upstream.emulator.close()
-
-    async def rebuild(self) -> RebuildReport:
-        """Re-create database rows that are missing from the sidecars beside the originals."""
-        store = await self._open_store()
-        return await rebuild(store.blobs, store.books)
+                await upstream.close()
 
     # ------------------------------------------------------------ building
-
-    async def _open_store(self) -> _Store:
-        async with self._building:
-            return await self._store_unlocked()
-
-    async def _store_unlocked(self) -> _Store:
-        if self._closed:
-            raise ConfigurationError(
-                "This client is closed.", remedy="Make a new one; a client is not opened twice."
-            )
-        if self._store is None:
-            home = self.settings.home
-            storage = await asyncio.to_thread(
-                open_storage,
-                home,
-                database_url=self.settings.database_url,
-                blobs_url=self.settings.blobs_url,
-            )
-            self._store = _Store(
-                imager=VipsImager(workers=self.settings.workers, inspect_timeout=INSPECT_TIMEOUT),
-                blobs=storage.blobs,
-                books=storage.books,
-                home=home,
-            )
-        return self._store
 
     async def _open(self) -> _Parts:
         async with self._building:
@@ -379,23 +362,34 @@ class AsyncHeliograph:
                 self._parts = await self._connect(store)
             return self._parts
 
-    async def _connect(self, store: _Store) -> _Parts:
+    async def _connect(self, store: Store) -> _Parts:
         upstream = await self._dial(store.home / "emulator" / "ledger.jsonl")
-        access = upstream.access
+        others = await asyncio.to_thread(store.lease.others)
+        if others:
+            facts = {"processes": list(others)}
+            self._observer(Event(name="shared", job="", at=0.0, facts=facts))
+        # calls that were submitted and never fetched: their upstream has the answers
+        resumer = upstream.provider("interactions")
+        await recover(store, self._observer, provider=resumer, in_the_air=self._is_in_the_air)
         return _Parts(
-            provider=Gemini(
-                Caller(upstream.channel, upstream.deadlines), simulated=access.simulated
-            ),
-            imager=store.imager,
-            blobs=store.blobs,
-            books=store.books,
-            home=store.home,
-            access=access,
+            provider=upstream.provider(self.settings.transport),
+            resumer=resumer,
+            access=upstream.access,
             emulator=upstream.emulator,
+            **vars(store),
         )
 
     async def _dial(self, ledger: Path) -> Upstream:
         return await dial(self.settings, self._api_key, ledger, self._emulator_options)
+
+
+def _reused(key: str) -> KeyReused:
+    problem = Problem(
+        field="idempotency_key",
+        value=key,
+        message="belongs to another request already; a key stands for one picture",
+    )
+    return KeyReused([problem], remedy="Give the new request a key of its own; nothing was sent.")
 
 
 def _preview(original: Path) -> bytes | None:

@@ -91,7 +91,7 @@ def parse_dollars(text: str) -> int:
     fraction_ok = not dot or (fraction.isascii() and fraction.isdigit() and len(fraction) <= 6)
     if not digits_ok or not fraction_ok:
         raise ValueError(f"{text!r} is not an amount in dollars, such as 0.30")
-    micro = int(whole) * 10**6 + int(fraction.ljust(6, "0") or "0")
+    micro = int(whole) * 10**6 + int(fraction.ljust(6, "0"))
     if micro > MAX_MICRO:
         raise ValueError(f"{text!r} is more than 1,000,000 dollars")
     return micro

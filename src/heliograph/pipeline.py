@@ -1,132 +1,71 @@
 """From a request to a kept, checked, settled image: the steps in order. Read this first.
 
-    check references → plan and price → refuse what is too dear → send → look at what came →
-    settle → keep image, record and ledger line in one step → answer, or say why not → export
+    check references → plan and price → refuse what is too dear → find a twin → set money aside →
+    send → look at what came → keep image, record and ledger lines in one step → export → answer
 
-Invariant: from the moment a request has left, every way out of `make` leaves a record behind that
-says what happened and what it cost or may have cost.
+Invariant: from the moment a request has left, every way out leaves a record behind that says what
+happened and what it cost or may have cost; the same holds for a process that is killed, because
+the next one finishes what the journal says (`recovery.py`).
 """
 
 import asyncio
-import contextlib
 import hashlib
-import logging
 import secrets
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
+from heliograph.cache import Flight, canonical_key
+from heliograph.calls import OpenCall, Tools, open_call, unbroken
 from heliograph.errors import (
     Charged,
-    CorruptImage,
     HeliographError,
     InvalidRequest,
+    OutcomeUnknown,
     Problem,
     SizeMismatch,
     StorageError,
+    revived,
 )
-from heliograph.imaging import NotAnImage, check_references, ending, judge, read_header
-from heliograph.ledger import (
-    Settlement,
-    month_start,
-    refuse_above_limit,
-    settle,
-    settle_line,
-)
+from heliograph.imaging import check_references
+from heliograph.journal import UNSENT, Claim
+from heliograph.keeping import let_go, spool_of, take_in, write_down_unknown
+from heliograph.killpoints import reach
+from heliograph.ledger import refuse_above_limit
 from heliograph.money import dollars
 from heliograph.planning import plan as make_plan
-from heliograph.ports import Blobs, Books, Event, Imager, Inspection, Observer, Provider
-from heliograph.provenance import Call, files_of, record_of
-from heliograph.storage import keep
-from heliograph.types import (
-    Export,
-    ExportSpec,
-    Header,
-    Image,
-    Outcome,
-    Plan,
-    Record,
-    Reply,
-    ReplyImage,
-    Request,
-    Result,
-    Role,
-    Verdict,
-)
+from heliograph.planning.failover import fallback_plans
+from heliograph.ports import Event, Imager, Observer
+from heliograph.providers.kinds import POLICY, kind_of, model_is_gone
+from heliograph.types import Export, ExportSpec, LedgerLine, Plan, Record, Request, Result, Verdict
 
-LOG = logging.getLogger("heliograph")
 LEAST_FREE = 256 << 20  # bytes
-T = TypeVar("T")
-
-
-class Tools(Protocol):
-    """The ways out that a call needs; the client builds them."""
-
-    @property
-    def provider(self) -> Provider: ...
-    @property
-    def imager(self) -> Imager: ...
-    @property
-    def blobs(self) -> Blobs: ...
-    @property
-    def books(self) -> Books: ...
-    @property
-    def home(self) -> Path: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broken:
-    """An image of an answer whose bytes are no intact image."""
+class Order:
+    """What one request may lead to."""
 
-    part: ReplyImage
-    defect: str
+    plans: tuple[Plan, ...]  # the one asked for, then its fallbacks in order
+
+    @property
+    def plan(self) -> Plan:
+        return self.plans[0]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
-    """What the images of an answer turned out to be."""
+class Obtained:
+    """A kept image and where it came from: see `Result.source`."""
 
-    images: tuple[Image, ...]
-    broken: tuple[Broken, ...]
-
-    @property
-    def result(self) -> Image | None:
-        return next((i for i in self.images if i.role is Role.RESULT), None)
+    record: Record
+    plan: Plan
+    source: str = "call"
 
 
-async def make(plan: Plan, tools: Tools, observer: Observer) -> Result:
-    """Make one image of a plan that `admit` has let through.
-
-    Raises:
-        HeliographError: see the tree in errors.py; `record_id` names what was kept.
-    """
-    call = Call(
-        id=secrets.token_hex(16),
-        upstream=tools.provider.upstream,
-        simulated=tools.provider.simulated,
-    )
-    say = _teller(observer, call.id)
-    say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
-    try:
-        _refuse_full_disk(tools.home)
-        reply = await send(plan, call, tools, observer)
-        # from here on it is paid for: nobody's impatience may stop it half-way
-        looked, record = await unbroken(take_in(call, plan, reply, tools))
-        say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
-        raise_unless_answered(record, plan, reply, looked)
-        original = await tools.blobs.local(_result_key(record), tools.home / "exports" / record.id)
-        exports = await export(record, original, plan.exports, tools.imager, tools.home)
-    except HeliographError as error:
-        error.facts["simulated"] = call.simulated
-        raise
-    say("exported", files=len(exports))
-    return Result(record=record, plan=plan, path=original, exports=exports)
-
-
-async def admit(request: Request, model: str | None) -> Plan:
+async def admit(request: Request, model: str | None) -> Order:
     """Everything that can be refused before a key, a connection or a cent is needed.
 
     Raises:
@@ -145,8 +84,11 @@ async def admit(request: Request, model: str | None) -> Plan:
                 )
             ]
         )
-    refuse_above_limit(plan)
-    return plan
+    order = Order(plans=(plan, *fallback_plans(plan)))
+    for each in order.plans:
+        refuse_above_limit(each)
+    reach("parsed")
+    return order
 
 
 async def prepare(request: Request, model: str | None) -> Plan:
@@ -155,150 +97,216 @@ async def prepare(request: Request, model: str | None) -> Plan:
     return make_plan(request, references, default_model=model)
 
 
-async def send(plan: Plan, call: Call, tools: Tools, observer: Observer) -> Reply:
-    """Make the paid call; if it may have cost something without an answer, write that down."""
-    left = False
-
-    def watch(event: Event) -> None:
-        nonlocal left
-        if event.name in ("sent", "retrying"):
-            # an attempt that is tried again was not charged
-            left = event.name == "sent"
-        observer(event)
-
-    spool = _spool(call, tools)
-    spool.mkdir(parents=True, mode=0o700)
-    try:
-        return await tools.provider.generate(plan, spool, watch)
-    except HeliographError as error:
-        if error.charged is not Charged.NO:
-            error.facts |= await _write_down(call, plan, tools, error.what)
-            error.record_id = error.facts.get("record")
-        else:
-            shutil.rmtree(spool, ignore_errors=True)
-        raise
-    except asyncio.CancelledError:
-        if left:
-            facts = await _write_down(call, plan, tools, "Given up while waiting.")
-            observer(Event(name="given up", job=call.id, at=0.0, facts=facts))
-        else:
-            shutil.rmtree(spool, ignore_errors=True)
-        raise
+async def find_twin(plan: Plan, tools: Tools) -> Obtained | None:
+    """A kept picture that answers the request without a call, when the rules allow it."""
+    if not may_share(plan, tools):
+        return None
+    job = await tools.journal.twin(
+        canonical_key(plan),
+        since=datetime.now(UTC) - tools.rules.twin_life,
+        simulated=tools.provider.simulated,
+    )
+    if job is None:
+        return None
+    record = await tools.books.find(job)
+    if record.result is None:
+        return None
+    stored = await tools.blobs.keys(record.result.key)
+    if record.result.key not in stored:
+        return None  # its file was taken away: a picture that is gone answers nothing
+    return Obtained(record=record, plan=plan, source="twin")
 
 
-async def take_in(call: Call, plan: Plan, reply: Reply, tools: Tools) -> tuple[Looked, Record]:
-    """Look at an answer and keep it; when that fails, say where the paid bytes lie.
+def may_share(plan: Plan, tools: Tools) -> bool:
+    """Whether an identical request may share this one's picture, kept or in the making.
+
+    People expect variety from asking twice; only a seed says that they do not.
+    """
+    request, rule = plan.request, tools.rules.twins
+    if request.fresh or request.idempotency_key is not None or plan.ground:
+        return False
+    return rule == "all" or (rule == "seeded" and request.seed is not None)
+
+
+async def obtain(
+    order: Order, tools: Tools, observer: Observer, flight: Flight[Any]
+) -> Obtained | Claim:
+    """Make one image, with the repeats and fallbacks that are allowed.
+
+    Returns:
+        The kept image; or what the idempotency key of the request stands for already.
 
     Raises:
-        StorageError: it could not be kept; the spool is left as it is.
+        HeliographError: see the tree in errors.py; `record_id` names what was kept.
     """
-    try:
-        looked = await look(reply, plan, tools.imager)
-        return looked, await keep_answer(call, plan, reply, looked, tools)
-    except (StorageError, OSError) as error:
-        free = reply.refusal is not None and reply.refusal.charged is Charged.NO
-        trouble = error if isinstance(error, StorageError) else None
-        raise StorageError(
-            trouble.what if trouble else "The answer could not be kept.",
-            why=trouble.why if trouble else str(error),
-            remedy=f"What arrived waits in {_spool(call, tools)}; make room or mend the library.",
-            charged=Charged.NO if free else Charged.YES,
-            facts={"spool": str(_spool(call, tools)), "may_have_cost_micro": plan.estimate.high},
-        ) from error
+    job = flight.job = secrets.token_hex(16)
+    doubts: list[LedgerLine] = []
+    notes: list[str] = []
+    plans = list(order.plans)
+    number = 0
+    while True:
+        plan, number = plans[0], number + 1
+        say = _teller(observer, job)
+        say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
+        _refuse_full_disk(tools.home)
+        call = await open_call(job, number, plan, tools, doubts=doubts)
+        if isinstance(call, Claim):
+            return call
+        try:
+            record = await _one_call(call, tools, observer, flight, notes)
+        except HeliographError as error:
+            error.facts["simulated"] = call.entry.simulated
+            if isinstance(error, OutcomeUnknown) and "held" in error.facts:
+                doubts.append(error.facts.pop("held"))
+                say("retrying", error=error.code, what=error.what, wait=0.0, may_pay_twice=True)
+                continue
+            if len(plans) == 1 or not _may_fall_back(error):
+                _admit_doubts(error, doubts)
+                raise
+            plans.pop(0)
+            notes.append(f"{plan.model} could not answer, so {plans[0].model} did: {error.what}")
+            say("falling back", error=error.code, what=error.what, model=plans[0].model)
+            continue
+        say("kept", cost_micro=record.cost, verdict=record.verdict and record.verdict.value)
+        return Obtained(record=record, plan=plan)
 
 
-async def unbroken(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end even when cancelled, and only then pass the cancellation on."""
-    task = asyncio.ensure_future(work)
+async def _one_call(
+    call: OpenCall,
+    tools: Tools,
+    observer: Observer,
+    flight: Flight[Any],
+    notes: Sequence[str],
+) -> Record:
+    """Send one call and keep its answer; whatever happens, it ends in the journal."""
+
+    def watch(event: Event) -> None:
+        if event.name in ("sent", "retrying"):
+            # an attempt that is tried again was not charged
+            flight.left = event.name == "sent"
+        if event.name == "late":
+            flight.late.set()
+        observer(event)
+
+    spool = spool_of(call, tools.home)
+    may_repeat = tools.rules.retry_unknown and not call.doubts
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):  # impatience does not add up
-                await asyncio.wait([task])
-        if not task.cancelled() and task.exception() is not None:
-            LOG.warning("an answer was kept only in part", exc_info=task.exception())
+        await asyncio.to_thread(spool.mkdir, parents=True, mode=0o700)
+        reply = await tools.provider.generate(call.plan, spool, call, watch)
+    except HeliographError as error:
+        await _end_failed(call, error, tools, goes_on=may_repeat)
         raise
-
-
-async def look(reply: Reply, plan: Plan, imager: Imager) -> Looked:
-    """Check every image: type and size from its header, wholeness by decoding it."""
-    finals = [part for part in reply.images if not part.thought]
-    images: list[Image] = []
-    broken: list[Broken] = []
-    for part in reply.images:
-        role = Role.DRAFT if part.thought else Role.EXTRA
-        if finals and part is finals[-1]:
-            role = Role.RESULT
-        checked = await _look_at(part, role, plan, imager)
-        if isinstance(checked, Image):
-            images.append(checked)
-        else:
-            broken.append(checked)
-    return Looked(images=tuple(images), broken=tuple(broken))
-
-
-async def keep_answer(call: Call, plan: Plan, reply: Reply, looked: Looked, tools: Tools) -> Record:
-    """Settle the cost and keep images, record and ledger line in one step."""
-    settlement = await _settle(call, plan, reply, looked, tools.books)
-    outcome = Outcome.KEPT if looked.result else Outcome.QUARANTINED
-    if reply.refusal is not None:
-        outcome = Outcome.REFUSED
-    record = record_of(
-        call,
-        plan,
-        reply,
-        looked.images,
-        outcome=outcome,
-        cost=settlement.micro if settlement else 0,
-        warnings=_warnings(reply, looked, settlement),
-    )
-    _quarantine(call, [b.part.path for b in looked.broken], tools.home)
-    size = looked.result.returned_size if looked.result else plan.size
-    lines = (
-        [settle_line(call.id, plan, settlement, size, simulated=call.simulated)]
-        if settlement
-        else []
-    )
-    files = files_of(looked.images, reply)
-    await keep(record, lines, blobs=tools.blobs, books=tools.books, files=files)
-    # only now, and only here: everything paid for lies safe elsewhere
-    shutil.rmtree(_spool(call, tools), ignore_errors=True)
+    except OSError as error:
+        refused = StorageError("The spool cannot be written.", why=str(error))
+        await _end_failed(call, refused, tools, goes_on=False)
+        raise refused from error
+    except asyncio.CancelledError:
+        await _end_given_up(call, tools, observer)
+        raise
+    # from here on it is paid for: nobody's impatience may stop it half-way
+    record, failure = await unbroken(take_in(call, reply, tools, notes=notes))
+    if failure is not None:
+        raise failure
     return record
 
 
-def raise_unless_answered(record: Record, plan: Plan, reply: Reply, looked: Looked) -> None:
-    """Turn an answer that is no answer into its error; everything is kept already."""
-    if reply.refusal is not None:
-        reply.refusal.record_id = record.id
-        reply.refusal.facts["cost_micro"] = record.cost
-        raise reply.refusal
-    if looked.result is None:
-        defect = looked.broken[-1].defect if looked.broken else "there was none"
-        raise CorruptImage(
-            "The image arrived damaged.",
-            why=f"Its bytes are no intact image: {defect}.",
-            remedy=f"It is charged ({dollars(record.cost)}) and kept in quarantine; ask again.",
-            charged=Charged.YES,
-            record_id=record.id,
-            facts={"cost_micro": record.cost},
-        )
-    wrong = looked.result.verdict in (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
-    if plan.request.strict and wrong:
-        raise SizeMismatch(
-            f"Asked for {plan.expected or plan.size}, got {looked.result.header.pixels}.",
-            why=" ".join(looked.result.warnings) or None,
-            remedy=f"The image is kept as {record.id[:8]} and charged at "
-            f"{dollars(record.cost)}; leave out strict to accept such answers.",
-            charged=Charged.YES,
-            record_id=record.id,
-            facts={
-                "verdict": looked.result.verdict.value,
-                "pixels": str(looked.result.header.pixels),
-                "expected": str(plan.expected) if plan.expected else None,
-                "cost_micro": record.cost,
-            },
-        )
+async def _end_failed(
+    call: OpenCall, error: HeliographError, tools: Tools, *, goes_on: bool
+) -> None:
+    if error.charged is Charged.NO:
+        try:
+            await unbroken(let_go(call, error, error.what, tools.home))
+        except StorageError as trouble:
+            # the next process gives the reservation back
+            error.facts["not_written_down"] = str(trouble)
+        return
+    retry = goes_on and isinstance(error, OutcomeUnknown)
+    hold = await unbroken(write_down_unknown(call, error, tools, goes_on=retry))
+    if retry and hold is not None:
+        error.facts["held"] = hold
+
+
+async def _end_given_up(call: OpenCall, tools: Tools, observer: Observer) -> None:
+    """Nobody waits any more; what has left is written down as unknown."""
+    if call.entry.stage in UNSENT:
+        await unbroken(let_go(call, None, "Given up before it was sent.", tools.home))
+        return
+    if call.entry.remote is not None:
+        return  # submitted: its answer can still be asked for
+    error = OutcomeUnknown("Given up while waiting.", charged=Charged.UNKNOWN)
+    await unbroken(write_down_unknown(call, error, tools))
+    observer(Event(name="given up", job=call.entry.job, at=0.0, facts=error.facts))
+
+
+def _admit_doubts(error: HeliographError, doubts: Sequence[LedgerLine]) -> None:
+    """A failure that cost nothing says so only if no earlier call of its job may have."""
+    if doubts and error.charged is Charged.NO:
+        error.charged = Charged.UNKNOWN
+        error.facts["may_have_cost_micro"] = sum(line.micro for line in doubts)
+        error.facts["calls_in_doubt"] = [line.call_id for line in doubts]
+
+
+def _may_fall_back(error: HeliographError) -> bool:
+    """Whether another model may do better, and nothing was paid for this one."""
+    if error.charged is not Charged.NO:
+        return False
+    return model_is_gone(error) or POLICY[kind_of(error)].may_fail_over
+
+
+async def replay(claim: Claim, plan: Plan, tools: Tools) -> Obtained:
+    """What an idempotency key stands for, again: no call, no charge.
+
+    Raises:
+        HeliographError: the same failure as the first time.
+    """
+    if claim.error is not None:
+        error = revived(claim.error)
+        error.facts["replayed"] = True
+        raise error
+    record = await tools.books.find(claim.job)
+    return Obtained(record=record, plan=plan, source="replay")
+
+
+async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Result:
+    """Hold the image against `strict`, and make the finished files.
+
+    Raises:
+        SizeMismatch: with `strict`, other pixels than asked; the image is kept.
+        FinishError: a finished file cannot be made as asked; the image is kept.
+    """
+    record, plan = obtained.record, obtained.plan
+    say = _teller(observer, record.id)
+    try:
+        _refuse_mismatch(record, plan)
+        scratch = tools.home / "exports" / record.id
+        original = await tools.blobs.local(_result_key(record), scratch)
+        reach("exporting")
+        exports = await export(record, original, plan.exports, tools.imager, tools.home)
+    except HeliographError as error:
+        error.facts["simulated"] = record.simulated
+        raise
+    say("exported", files=len(exports))
+    return Result(record=record, plan=plan, path=original, exports=exports, source=obtained.source)
+
+
+def _refuse_mismatch(record: Record, plan: Plan) -> None:
+    wrong = record.verdict in (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
+    if not plan.request.strict or not wrong or record.result is None or record.verdict is None:
+        return
+    raise SizeMismatch(
+        f"Asked for {plan.expected or plan.size}, got {record.result.pixels}.",
+        why=" ".join(record.warnings) or None,
+        remedy=f"The image is kept as {record.id[:8]} and charged at "
+        f"{dollars(record.cost)}; leave out strict to accept such answers.",
+        charged=Charged.YES,
+        record_id=record.id,
+        facts={
+            "verdict": record.verdict.value,
+            "pixels": str(record.result.pixels),
+            "expected": str(plan.expected) if plan.expected else None,
+            "cost_micro": record.cost,
+        },
+    )
 
 
 async def export(
@@ -337,136 +345,9 @@ def _refuse_full_disk(home: Path) -> None:
     if free < LEAST_FREE:
         raise StorageError(
             f"Only {free >> 20} MiB are free where the library lies; nothing was sent.",
-            why=f"A 4K answer takes about 40 MiB; below {LEAST_FREE >> 20} MiB nothing is sent.",
+            why=f"A 4K answer takes about 100 MiB; below {LEAST_FREE >> 20} MiB nothing is sent.",
             remedy=f"Make room on the disk of {home}, or choose another home folder.",
         )
-
-
-async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> Image | Broken:
-    if part.defect is not None:
-        return Broken(part=part, defect=part.defect)
-    try:
-        header = await asyncio.to_thread(read_header, part.path)
-    except NotAnImage as error:
-        return Broken(part=part, defect=str(error))
-    if role is Role.DRAFT:
-        # drafts are kept for the curious; nobody pays for them or relies on them
-        return _image(part, header, role, Verdict.UNASKED, [])
-    try:
-        found = await imager.inspect(part.path)
-    except StorageError as error:
-        # no word on the picture itself: fall back on what its structure tells
-        found = await asyncio.to_thread(_walked, part.path)
-        warnings = [f"It could not be decoded for checking: {error}"]
-    else:
-        warnings = []
-    if not found.intact:
-        return Broken(part=part, defect=found.defect or "it does not decode")
-    if found.trailing:
-        warnings.append(f"{found.trailing} bytes stand after the end of the image.")
-    judgement = judge(header.pixels, plan)
-    image = _image(part, header, role, judgement.verdict, [*judgement.warnings, *warnings])
-    return replace(image, returned_size=judgement.returned_size)
-
-
-def _walked(path: Path) -> Inspection:
-    end = ending(path)
-    return Inspection(intact=end.complete, defect=end.defect, pixels=None, trailing=end.trailing)
-
-
-def _image(
-    part: ReplyImage, header: Header, role: Role, verdict: Verdict, warnings: Sequence[str]
-) -> Image:
-    return Image(
-        path=part.path,
-        sha256=part.sha256,
-        size=part.size,
-        header=header,
-        role=role,
-        verdict=verdict,
-        warnings=tuple(warnings),
-        signature=part.signature,
-    )
-
-
-async def _settle(
-    call: Call, plan: Plan, reply: Reply, looked: Looked, books: Books
-) -> Settlement | None:
-    """None when the upstream says that this answer is not charged."""
-    if reply.refusal is not None and reply.refusal.charged is Charged.NO:
-        return None
-    paid = [i for i in looked.images if i.role is not Role.DRAFT]
-    lost = [b for b in looked.broken if not b.part.thought]
-    before = 0
-    if reply.grounding:
-        before = await books.queries_since(month_start(datetime.now(UTC)), simulated=call.simulated)
-    return settle(
-        plan,
-        reply.usage,
-        [*(i.returned_size for i in paid), *(plan.size for _ in lost)],
-        grounding=reply.grounding,
-        queries_before=before,
-    )
-
-
-def _warnings(reply: Reply, looked: Looked, settlement: Settlement | None) -> list[str]:
-    warnings = list(looked.result.warnings) if looked.result else []
-    extras = sum(1 for i in looked.images if i.role is Role.EXTRA)
-    if extras:
-        warnings.append(
-            f"The answer held {extras + 1} finished images; each is billed, the last is the "
-            "result, the others are kept as extras."
-        )
-    for broken in looked.broken:
-        kind = "draft" if broken.part.thought else "image"
-        warnings.append(f"A damaged {kind} lies in quarantine: {broken.defect}.")
-    if settlement and settlement.anomaly:
-        warnings.append(
-            f"The reported usage cannot be right ({settlement.anomaly}); settled by the price "
-            "table instead."
-        )
-    if reply.attempts > 1:
-        warnings.append(f"It took {reply.attempts} attempts; the failed ones are not charged.")
-    return warnings
-
-
-async def _write_down(call: Call, plan: Plan, tools: Tools, what: str) -> dict[str, Any]:
-    """Record a call whose outcome nobody knows, and say what it may have cost.
-
-    When even that fails, the spool is left where it is and the facts say why: the outcome stays
-    unknown, and no trouble with a disk may turn it into "not charged".
-    """
-    facts: dict[str, Any] = {"may_have_cost_micro": plan.estimate.high}
-    try:
-        await unbroken(_note_unknown(call, plan, tools, what))
-    except (StorageError, OSError) as trouble:
-        return {**facts, "not_written_down": str(trouble), "spool": str(_spool(call, tools))}
-    shutil.rmtree(_spool(call, tools), ignore_errors=True)
-    return {**facts, "record": call.id}
-
-
-async def _note_unknown(call: Call, plan: Plan, tools: Tools, what: str) -> None:
-    arrived = [p for p in _spool(call, tools).rglob("*") if p.is_file()]
-    _quarantine(call, arrived, tools.home)
-    warning = f"{what} It may have cost up to {dollars(plan.estimate.high)}."
-    record = record_of(call, plan, None, (), outcome=Outcome.UNKNOWN, cost=0, warnings=[warning])
-    await keep(record, [], blobs=tools.blobs, books=tools.books, files={})
-
-
-def _quarantine(call: Call, files: Sequence[Path], home: Path) -> None:
-    """Put paid bytes aside that cannot be delivered; code never deletes them."""
-    folder = home / "quarantine" / call.id
-    for file in files:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        rest = file.with_name(file.name + ".rest")
-        for path in (file, rest):
-            if path.exists():
-                # the spool may be on another file system
-                shutil.move(path, folder / f"{path.parent.name}-{path.name}")
-
-
-def _spool(call: Call, tools: Tools) -> Path:
-    return tools.home / "spool" / call.id
 
 
 def _result_key(record: Record) -> str:

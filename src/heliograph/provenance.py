@@ -5,12 +5,12 @@ and never a key or the bytes of a reference (those are named by SHA-256).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from heliograph.journal import CallEntry
 from heliograph.storage import blob_key
 from heliograph.types import (
     Image,
@@ -27,17 +27,8 @@ from heliograph.types import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """The facts of one call besides its answer."""
-
-    id: str
-    upstream: str
-    simulated: bool
-
-
 def record_of(
-    call: Call,
+    call: CallEntry,
     plan: Plan,
     reply: Reply | None,
     images: Sequence[Image],
@@ -50,8 +41,9 @@ def record_of(
     result = next((i for i in images if i.role is Role.RESULT), None)
     verdict: Verdict | None = result.verdict if result else None
     return Record(
-        id=call.id,
-        created=datetime.now(UTC),
+        id=call.job,
+        # when it began, so that whoever finishes it writes the same record
+        created=call.begun,
         outcome=outcome,
         prompt=plan.request.prompt,
         model=plan.model,

@@ -6,7 +6,7 @@ Invariant: it holds no logic of its own; a private event loop in a daemon thread
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,14 @@ from typing import Any, Self, TypeVar, Unpack
 
 from heliograph.client import AsyncHeliograph, Options
 from heliograph.errors import ConfigurationError
-from heliograph.ports import CostRow, Observer
+from heliograph.journal import CallEntry, Stage
+from heliograph.ledger import Balance
+from heliograph.library import ExportOptions
+from heliograph.ports import CostRow, Finding, Observer
+from heliograph.recovery import Recovered
 from heliograph.storage import FileCheck, RebuildReport
 from heliograph.types import Export, LedgerLine, Plan, Record, Request, Result
-from heliograph.upstream import Access
+from heliograph.upstream import Access, Keys
 
 T = TypeVar("T")
 
@@ -31,12 +35,14 @@ class Heliograph:
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: Keys = None,
         simulate: bool | None = None,
         base_url: str | None = None,
         home: str | Path | None = None,
         observer: Observer | None = None,
         emulator_options: Sequence[str] = (),
+        is_patient: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._client = AsyncHeliograph(
             api_key=api_key,
@@ -45,6 +51,8 @@ class Heliograph:
             home=home,
             observer=observer,
             emulator_options=emulator_options,
+            is_patient=is_patient,
+            settings=settings,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -61,13 +69,18 @@ class Heliograph:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(abandon=kind is not None and issubclass(kind, KeyboardInterrupt))
 
-    def close(self) -> None:
-        """Close everything; calling it again does nothing."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Close everything; calling it again does nothing.
+
+        Args:
+            abandon: do not wait for answers that may be paid for; each is written down as
+                unknown.
+        """
         if self._loop.is_closed():
             return
-        self._wait(self._client.close())
+        self._wait(self._client.close(abandon=abandon))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -100,7 +113,7 @@ class Heliograph:
         """A local file with the untouched original of a record."""
         return self._wait(self._client.original(record))
 
-    def export(self, record_id: str, **options: Unpack[Options]) -> tuple[Export, ...]:
+    def export(self, record_id: str, **options: Unpack[ExportOptions]) -> tuple[Export, ...]:
         """Make finished files of a kept image again, at no cost."""
         return self._wait(self._client.export(record_id, **options))
 
@@ -119,6 +132,38 @@ class Heliograph:
     ) -> tuple[FileCheck, ...]:
         """Hash and walk every stored original and signature, of some records or of all."""
         return self._wait(self._client.verify(record_ids, deep=deep))
+
+    def calls(self, *, stages: Sequence[Stage] = (), limit: int = 20) -> Sequence[CallEntry]:
+        """Calls of the journal, those begun last first; no stages means any."""
+        return self._wait(self._client.calls(stages=stages, limit=limit))
+
+    def call(self, call_id: str) -> CallEntry:
+        """One call by its id or an unambiguous beginning of it."""
+        return self._wait(self._client.call(call_id))
+
+    def resolve(self, call_id: str, micro: int | None) -> CallEntry:
+        """Close a call of unknown outcome with what the provider's billing says."""
+        return self._wait(self._client.resolve(call_id, micro))
+
+    def recover(self) -> tuple[Recovered, ...]:
+        """Finish what processes that are gone had left open; it also happens at every opening."""
+        return self._wait(self._client.recover())
+
+    def set_budget(self, name: str, limit: int | str | None) -> None:
+        """Set or, with None, remove a budget: "total", "day", "month" or "tag/NAME"."""
+        self._wait(self._client.set_budget(name, limit))
+
+    def budgets(self) -> Mapping[str, int]:
+        """Limits in micro-dollars by name."""
+        return self._wait(self._client.budgets())
+
+    def balances(self) -> Sequence[Balance]:
+        """What is taken now of the total, the day, the month and every tag with a budget."""
+        return self._wait(self._client.balances())
+
+    def audit(self) -> Sequence[Finding]:
+        """Everything that does not add up in the books; nothing, normally."""
+        return self._wait(self._client.audit())
 
     def rebuild(self) -> RebuildReport:
         """Re-create database rows that are missing from the sidecars beside the originals."""

@@ -6,18 +6,23 @@ to be simulated never reaches a real upstream.
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from heliograph.errors import ConfigurationError, MissingKey
+from heliograph.ports import Provider
+from heliograph.providers.calling import Caller
 from heliograph.providers.emulated import Emulator, start_emulator
-from heliograph.providers.gemini import HOST
+from heliograph.providers.gemini import HOST, Gemini
 from heliograph.providers.http import Channel, Deadlines
-from heliograph.settings import Key, Settings, find_key
+from heliograph.providers.pool import Place
+from heliograph.settings import Key, Settings, describe_keys, find_keys
 
-EMULATOR_KEY = "emulator-needs-no-real-key"
+ANY_KEY = "emulator-needs-no-real-key"
+NO_KEY = Key(secret=ANY_KEY, origin="none (simulated)", project="emulator")
+Keys = str | Mapping[str, str] | None  # a key, or several by the label of their project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +39,35 @@ class Access:
 class Upstream:
     """A way to the upstream, ready for calls."""
 
-    channel: Channel
+    channels: Mapping[Place, Channel]  # one for each key
     deadlines: Deadlines
     access: Access
     emulator: Emulator | None  # when it was started here
 
+    @property
+    def channel(self) -> Channel:
+        """The channel of the preferred key."""
+        return next(iter(self.channels.values()))
+
+    def provider(self, transport: str) -> Provider:
+        """The provider that makes calls through these channels."""
+        caller = Caller(self.channels, self.deadlines)
+        if transport == Gemini.transport:
+            return Gemini(caller, simulated=self.access.simulated)
+        from heliograph.providers.interactions import Interactions
+
+        return Interactions(caller, simulated=self.access.simulated, deadlines=self.deadlines)
+
+    async def close(self) -> None:
+        """Close the connections, and the emulator that was started for them."""
+        for channel in self.channels.values():
+            await channel.close()
+        if self.emulator is not None:
+            await self.emulator.close()
+
 
 async def dial(
-    settings: Settings, api_key: str | None, ledger: Path, emulator_options: Sequence[str]
+    settings: Settings, api_key: Keys, ledger: Path, emulator_options: Sequence[str]
 ) -> Upstream:
     """A channel to the configured upstream, which is started if it is the emulator.
 
@@ -56,8 +82,11 @@ async def dial(
     """
     limits = Deadlines(
         connect=settings.connect_timeout,
+        write=settings.write_timeout,
         first_byte=settings.answer_timeout,
+        between=settings.silence_timeout,
         call=settings.call_timeout,
+        late=settings.late_timeout,
         patience=settings.patience,
     )
     emulator: Emulator | None = None
@@ -69,20 +98,53 @@ async def dial(
         return Channel(base_url, settings.api_version, key, limits)
 
     if emulator is not None:
-        access = Access(simulated=True, base_url=base_url, key_origin="none (simulated)")
-        made = channel(api_key or EMULATOR_KEY)
+        simulated = True
+        keys = _given(api_key) or (NO_KEY,)
     else:
-        made, access = await _reach(settings, api_key, base_url, channel)
-    return Upstream(channel=made, deadlines=limits, access=access, emulator=emulator)
+        simulated, keys = await _reach(settings, api_key, base_url, channel)
+    return Upstream(
+        channels=_channels(keys, channel),
+        deadlines=limits,
+        access=Access(
+            simulated=simulated,
+            base_url=base_url,
+            key_origin=describe_keys(keys) if keys != (NO_KEY,) else NO_KEY.origin,
+            note=" ".join(key.note for key in keys if key.note) or None,
+        ),
+        emulator=emulator,
+    )
+
+
+def _channels(keys: Sequence[Key], channel: Callable[[str], Channel]) -> dict[Place, Channel]:
+    found: dict[Place, Channel] = {}
+    for key in keys:
+        number = sum(place.project == key.project for place in found)
+        found[Place(project=key.project, key=number)] = channel(key.secret)
+    return found
+
+
+def _given(api_key: Keys) -> tuple[Key, ...]:
+    if api_key is None:
+        return ()
+    if isinstance(api_key, str):
+        return (Key(secret=api_key, origin="the argument", project="default"),)
+    return tuple(
+        Key(secret=secret, origin="the argument", project=label)
+        for label, secret in api_key.items()
+    )
 
 
 async def _reach(
-    settings: Settings, api_key: str | None, base_url: str, channel: Callable[[str], Channel]
-) -> tuple[Channel, Access]:
-    """A channel to an upstream that runs already, with a key only where one belongs."""
+    settings: Settings, api_key: Keys, base_url: str, channel: Callable[[str], Channel]
+) -> tuple[bool, tuple[Key, ...]]:
+    """Whether the upstream is an emulator, and the keys for it: only where they belong."""
     local = is_loopback(base_url)
-    if local and await _is_emulator(channel(EMULATOR_KEY)):
-        return _reach_emulator(settings, api_key, base_url, channel)
+    if local and await _is_emulator(channel(NO_KEY.secret)):
+        try:
+            # an emulator that runs already wants a key only if it was told to
+            return True, await _keys(settings, api_key)
+        except MissingKey:
+            return True, (NO_KEY,)
     if settings.simulate:
         raise ConfigurationError(
             f"{base_url} is no emulator, but simulated pictures are asked for.",
@@ -93,21 +155,13 @@ async def _reach(
             f"{base_url} is not encrypted; the API key would be readable on the way.",
             remedy="Use https, or http on this machine only.",
         )
-    key = await asyncio.to_thread(find_key, settings, given=api_key)
-    access = Access(simulated=False, base_url=base_url, key_origin=key.origin, note=key.note)
-    return channel(key.secret), access
+    return False, await _keys(settings, api_key)
 
 
-def _reach_emulator(
-    settings: Settings, api_key: str | None, base_url: str, channel: Callable[[str], Channel]
-) -> tuple[Channel, Access]:
-    """An emulator that runs already wants a key only if it was told to."""
-    try:
-        key = find_key(settings, given=api_key)
-    except MissingKey:
-        key = Key(secret=EMULATOR_KEY, origin="none (simulated)")
-    access = Access(simulated=True, base_url=base_url, key_origin=key.origin, note=key.note)
-    return channel(key.secret), access
+async def _keys(settings: Settings, api_key: Keys) -> tuple[Key, ...]:
+    if isinstance(api_key, Mapping):
+        return _given(api_key)
+    return await asyncio.to_thread(find_keys, settings, given=api_key)
 
 
 async def _is_emulator(channel: Channel) -> bool:

@@ -102,7 +102,9 @@ async def test_a_silent_1k_answer_is_named_and_settled_as_1k(
     line = bill.lines[-1]
     assert line["usage"]["candidatesTokensDetails"] == [{"modality": "IMAGE", "tokenCount": 1120}]
     assert result.cost == bill.micro < 200_000
-    (ledger,) = await helio.lines(result.record.id)
+    lines = await helio.lines(result.record.id)
+    assert sorted(line.kind for line in lines) == ["release", "reserve", "settle"]
+    (ledger,) = [line for line in lines if line.kind == "settle"]
     assert (ledger.size, ledger.detail["quantities"]["image_tokens"]) == ("1K", 1120)
 
 
@@ -201,6 +203,17 @@ async def test_errors_cost_nothing_and_are_repeated_only_where_it_helps(
     assert list(await helio.images()) == []
 
 
+@pytest.mark.parametrize("fault", ["length-lie", "cut-after-image", "cut-after-image:clean"])
+async def test_a_whole_picture_in_a_broken_answer_is_delivered(
+    helio: AsyncHeliograph, bill: Bill, fault: str
+) -> None:
+    result = await helio.generate(f"A fox [[fault:{fault}]]", size="1K")
+    assert result.record.images[0].sha256 == bill.image()["sha256"]
+    assert "broke off" in result.warnings[0]
+    assert len(bill.lines) == 1
+    assert await helio.audit() == ()
+
+
 @pytest.mark.parametrize("fault", ["rate-minute:1*1", "overloaded*1", "internal*1", "deadline*1"])
 async def test_one_failure_then_success(
     helio: AsyncHeliograph, bill: Bill, events: list[Event], fault: str
@@ -212,7 +225,7 @@ async def test_one_failure_then_success(
     assert result.cost == bill.micro
 
 
-@pytest.mark.parametrize("fault", ["reset-after-request", "cut-json:3000", "length-lie"])
+@pytest.mark.parametrize("fault", ["reset-after-request", "cut-json:3000"])
 async def test_an_unknown_outcome_is_written_down_and_never_repeated(
     helio: AsyncHeliograph, bill: Bill, fault: str
 ) -> None:

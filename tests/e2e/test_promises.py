@@ -17,8 +17,10 @@ from heliograph import (
     QuotaExhausted,
     StorageError,
 )
+from heliograph import keeping as keeping_module
 from heliograph import pipeline as pipeline_module
 from heliograph.errors import Charged
+from heliograph.journal import Stage
 from heliograph.ports import Event
 from heliograph.types import Outcome
 from heliograph.upstream import is_loopback
@@ -62,20 +64,22 @@ async def test_giving_up_while_an_answer_is_kept_keeps_it(
     helio: AsyncHeliograph, bill: Bill, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking = asyncio.Event()
-    look = pipeline_module.look
+    look = keeping_module.look
 
     async def slow_look(*words: Any) -> Any:
         looking.set()
         await asyncio.sleep(0.3)
         return await look(*words)
 
-    monkeypatch.setattr(pipeline_module, "look", slow_look)
+    monkeypatch.setattr(keeping_module, "look", slow_look)
     task = asyncio.ensure_future(helio.generate("A fox", size="1K"))
     await looking.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    (record,) = await helio.images()
+    await helio.close()
+    async with AsyncHeliograph() as again:
+        (record,) = await again.images()
     assert (record.outcome, record.cost) == (Outcome.KEPT, bill.micro)
 
 
@@ -86,17 +90,28 @@ async def test_giving_up_during_a_wait_records_no_cost(
     assert list(await helio.images()) == []
 
 
-async def test_giving_up_after_sending_is_written_down_even_when_closing(
-    emulated: Emulated, project: str
+async def test_a_call_that_has_left_goes_on_when_nobody_waits(
+    helio: AsyncHeliograph, events: list[Event], bill: Bill
 ) -> None:
-    events: list[Event] = []
-    key = f"emu-project-{project}"
-    async with AsyncHeliograph(base_url=emulated.url, api_key=key, observer=events.append) as helio:
-        await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    await cancel_at(helio, events, "sent", "A fox [[fault:slow:1]]")
+    await helio.close()
+    async with AsyncHeliograph() as again:
+        (record,) = await again.images()
+    assert (record.outcome, record.cost) == (Outcome.KEPT, bill.micro)
+
+
+async def test_giving_up_for_good_after_sending_is_written_down(
+    helio: AsyncHeliograph, events: list[Event]
+) -> None:
+    await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    await helio.close(abandon=True)
     assert [e.facts["may_have_cost_micro"] > 0 for e in events if e.name == "given up"] == [True]
     async with AsyncHeliograph() as again:
         (record,) = await again.images()
+        (call,) = await again.calls()
+        assert await again.audit() == ()
     assert record.outcome is Outcome.UNKNOWN
+    assert call.stage is Stage.UNKNOWN
 
 
 async def test_closing_waits_for_calls_under_way(emulated: Emulated, project: str) -> None:
@@ -155,6 +170,7 @@ async def test_giving_up_stays_giving_up_when_it_cannot_be_written_down(
     await helio.images()
     (tmp_path / "library" / "originals" / "records").write_text("in the way")
     await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    await helio.close(abandon=True)
     (given_up,) = [e for e in events if e.name == "given up"]
     assert given_up.facts["may_have_cost_micro"] > 0
     assert given_up.facts["not_written_down"]

@@ -6,7 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +24,19 @@ from heliograph.errors import (
     OutcomeUnknown,
     Overloaded,
     RateLimited,
+    StorageError,
     UntrustedUpstream,
 )
+from heliograph.observe import MemoryLog
 from heliograph.ports import Event
 from heliograph.providers.calling import Caller
 from heliograph.providers.gemini import Gemini
 from heliograph.providers.http import Channel, Deadlines
+from heliograph.providers.pool import Place
 from heliograph.types import Reply
 
-QUICK = Deadlines(connect=2, write=2, first_byte=0.4, between=0.4, call=3, patience=20)
+QUICK = Deadlines(connect=2, write=2, first_byte=0.4, between=0.4, call=3, late=0.1, patience=20)
+HERE = Place(project="here")
 IMAGE = {"inlineData": {"mimeType": "image/jpeg", "data": "QUJD"}}
 GOOD = json.dumps(
     {"candidates": [{"content": {"parts": [IMAGE]}, "finishReason": "STOP"}]}
@@ -113,14 +117,19 @@ def error(code: int, *details: Mapping[str, object]) -> Handle:
 
 
 async def call(
-    url: str, folder: Path, limits: Deadlines = QUICK, events: list[Event] | None = None
+    url: str,
+    folder: Path,
+    limits: Deadlines = QUICK,
+    events: list[Event] | None = None,
+    log: MemoryLog | None = None,
 ) -> Reply:
     spool = folder / "spool"
     spool.mkdir()
-    provider = Gemini(Caller(Channel(url, "v1", "secret-key", limits), limits), simulated=False)
+    channels = {HERE: Channel(url, "v1", "secret-key", limits)}
+    provider = Gemini(Caller(channels, limits), simulated=False)
     try:
         seen: list[Event] = [] if events is None else events
-        return await provider.generate(plan_for(), spool, seen.append)
+        return await provider.generate(plan_for(), spool, log or MemoryLog(), seen.append)
     finally:
         await provider.close()
 
@@ -150,13 +159,11 @@ async def test_what_goes_over_the_wire(tmp_path: Path) -> None:
     parts = reference(b"small"), replace(reference(b""), source=big, size=big.stat().st_size)
     async with serving(look) as server:
         limits = Deadlines()
-        provider = Gemini(
-            Caller(Channel(server.url, "v1", "secret-key", limits), limits), simulated=False
-        )
+        channels = {HERE: Channel(server.url, "v1", "secret-key", limits)}
+        provider = Gemini(Caller(channels, limits), simulated=False)
         (tmp_path / "spool").mkdir()
-        await provider.generate(
-            plan_for(checked_references=parts), tmp_path / "spool", lambda _event: None
-        )
+        plan = plan_for(checked_references=parts)
+        await provider.generate(plan, tmp_path / "spool", MemoryLog(), lambda _event: None)
         await provider.close()
     head, body = seen[0]
     lines = head.decode().lower().split("\r\n")
@@ -249,8 +256,8 @@ async def test_silence_inside_the_answer_keeps_what_arrived(tmp_path: Path) -> N
 async def test_a_steady_drip_ends_at_the_deadline_of_the_call(tmp_path: Path) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
-        whole = answer(GOOD + b" " * 1000)
-        body = whole.index(b"\r\n\r\n") + 4
+        whole = answer(GOOD.replace(b"QUJD", b"QUJD" * 1000))
+        body = whole.index(b"QUJD")
         writer.write(whole[:body])
         for byte in whole[body:]:
             writer.write(bytes([byte]))
@@ -264,13 +271,80 @@ async def test_a_steady_drip_ends_at_the_deadline_of_the_call(tmp_path: Path) ->
     assert 0.8 <= time.monotonic() - begun <= 2.5
 
 
-@pytest.mark.parametrize("cut", [0, 1, 40, -5])
+@pytest.mark.parametrize("cut", [0, 1, 40, -50])
 async def test_a_broken_connection_after_sending(tmp_path: Path, cut: int) -> None:
     whole = answer(GOOD)
     async with serving(says_then_waits(whole[:cut], 0)) as server:
         with pytest.raises(OutcomeUnknown):
             await call(server.url, tmp_path)
     assert len(server.arrivals) == 1
+
+
+async def test_a_whole_picture_is_saved_from_a_broken_answer(tmp_path: Path) -> None:
+    whole = answer(GOOD)
+    async with serving(says_then_waits(whole[:-5], 0)) as server:
+        reply = await call(server.url, tmp_path)
+    assert reply.salvaged
+    assert reply.images[0].path.read_bytes() == b"ABC"
+
+
+async def test_every_step_is_taken_down_before_the_next(tmp_path: Path) -> None:
+    log = MemoryLog()
+    async with serving(error(503), says(GOOD)) as server:
+        await call(server.url, tmp_path, log=log)
+    assert log.steps == ["intent", "sent", "failed", "intent", "sent", "received"]
+
+
+async def test_the_last_byte_waits_until_sent_is_written(tmp_path: Path) -> None:
+    held: list[int] = []
+    written = asyncio.Event()
+
+    async def counts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        body = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                while len(body) < length:
+                    body += await reader.read(length - len(body))
+        held.append(length - len(body))
+        written.set()
+        await reader.readexactly(length - len(body))
+        writer.write(answer(GOOD))
+        await writer.drain()
+
+    class SlowLog(MemoryLog):
+        async def sent(self) -> None:
+            await written.wait()
+            await super().sent()
+
+    async with serving(counts) as server:
+        await call(server.url, tmp_path, log=SlowLog())
+    assert held == [1]
+
+
+async def test_a_journal_that_refuses_keeps_the_last_byte(tmp_path: Path) -> None:
+    received: list[int] = []
+    done = asyncio.Event()
+
+    async def counts(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        body = b""
+        while piece := await reader.read(length):
+            body += piece
+        received.append(length - len(body))
+        done.set()
+
+    class BrokenLog(MemoryLog):
+        async def sent(self) -> None:
+            raise StorageError("The database is locked.")
+
+    async with serving(counts) as server:
+        with pytest.raises(StorageError, match="locked"):
+            await call(server.url, tmp_path, log=BrokenLog())
+        await asyncio.wait_for(done.wait(), 5)
+    assert received == [1]
 
 
 async def test_told_waits_are_never_undercut(tmp_path: Path) -> None:

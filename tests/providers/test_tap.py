@@ -20,7 +20,7 @@ from heliograph.providers import tap as tap_module
 from heliograph.providers.tap import AnswerTooLarge, Tap, Tapped
 from heliograph.providers.wire import documents
 
-KEYS = ("data", "thoughtSignature", "thought_signature")
+KEYS = ("data", "thoughtSignature", "thought_signature", "signature")
 SETTINGS = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=1200
 )

@@ -68,14 +68,14 @@ def no_catch_all(module: Module) -> Iterator[Violation]:
 
 
 def environment_only_in_settings(module: Module) -> Iterator[Violation]:
-    if module.stem == "settings":
+    if module.room == "settings":
         return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and dotted(node) in ENVIRONMENT:
-            yield node.lineno, f"{dotted(node)}; only settings.py reads the environment"
+            yield node.lineno, f"{dotted(node)}; only settings/ reads the environment"
     for name, statement in imports(module.tree):
         if _within(name, ENVIRONMENT):
-            yield statement.lineno, f"imports {name}; only settings.py reads the environment"
+            yield statement.lineno, f"imports {name}; only settings/ reads the environment"
 
 
 def module_name_has_an_owner(module: Module) -> Iterator[Violation]:

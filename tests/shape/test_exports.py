@@ -5,6 +5,9 @@ import heliograph
 EXPECTED: frozenset[str] = frozenset(
     {
         "AsyncHeliograph",
+        "Balance",
+        "BudgetExceeded",
+        "CallEntry",
         "ConfigurationError",
         "CorruptImage",
         "CostLimitExceeded",
@@ -13,6 +16,7 @@ EXPECTED: frozenset[str] = frozenset(
         "Heliograph",
         "HeliographError",
         "InvalidRequest",
+        "KeyReused",
         "MissingKey",
         "NoImage",
         "OutcomeUnknown",
@@ -27,7 +31,9 @@ EXPECTED: frozenset[str] = frozenset(
         "Request",
         "Result",
         "SizeMismatch",
+        "Stage",
         "StorageError",
+        "UpstreamClosed",
         "UpstreamError",
         "Verdict",
         "__version__",

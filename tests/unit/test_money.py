@@ -1,5 +1,6 @@
 """Money: exact, integer, in range."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -81,6 +82,7 @@ def test_out_of_range_is_refused(bad: object) -> None:
         (1, "$0.000001"),
         (1000000, "$1.00"),
         (-500000, "-$0.50"),
+        (-1, "-$0.000001"),
         (12345678, "$12.345678"),
     ],
 )
@@ -93,7 +95,59 @@ def test_text_comes_back(micro: int) -> None:
     assert parse_dollars(dollars(micro)) == micro
 
 
-@pytest.mark.parametrize("bad", ["", "x", "-1", "1e3", "0.0000001", "1,5", "²", "99999999", "NaN"])
+@pytest.mark.parametrize(
+    ("text", "micro"),
+    [
+        ("1", 10**6),
+        (" $ 0.5 ", 500_000),
+        ("0.000001", 1),
+        ("1000000", MAX_MICRO),
+        ("1000000.000000", MAX_MICRO),
+        ("0000001", 10**6),
+    ],
+)
+def test_as_people_write_it(text: str, micro: int) -> None:
+    assert parse_dollars(text) == micro
+
+
+@pytest.mark.parametrize("text", ["1000000.000001", "9999999", "1000001"])
+def test_more_than_a_million_dollars_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"more than 1,000,000 dollars"):
+        parse_dollars(text)
+
+
+def test_the_most_that_a_call_can_cost() -> None:
+    assert MAX_MICRO == 1_000_000 * 10**6
+    rate = Rates(input_pico=10**6, text_pico=0, image_pico=0)
+    assert rate.query_micro == 0
+    assert cost(rate, Quantities(input_tokens=MAX_MICRO)).micro == MAX_MICRO
+    # half a micro-dollar more would round up, and a bit less than half would not
+    top = Rates(input_pico=10**6, text_pico=1, image_pico=0)
+    bit_less = Quantities(input_tokens=MAX_MICRO, text_tokens=499_999)
+    assert cost(top, bit_less).micro == MAX_MICRO
+    with pytest.raises(MoneyRangeError, match=f"a cost of {MAX_MICRO + 1} micro-dollars"):
+        cost(top, replace(bit_less, text_tokens=500_000))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "x",
+        "-1",
+        "1e3",
+        "0.0000001",
+        "1,5",
+        "²",
+        "99999999",
+        "NaN",
+        "1.",
+        ".5",
+        "0.²",
+        "0.x",
+        "00000001",
+    ],
+)
 def test_what_is_no_amount(bad: str) -> None:
-    with pytest.raises(ValueError, match="dollars"):
+    with pytest.raises(ValueError, match="is not an amount in dollars"):
         parse_dollars(bad)

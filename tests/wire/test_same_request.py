@@ -15,10 +15,12 @@ from PIL import Image
 
 from heliograph.emulator import EmulatorSettings, serve
 from heliograph.imaging import check_references
+from heliograph.observe import MemoryLog
 from heliograph.planning import plan
 from heliograph.providers.calling import Caller
 from heliograph.providers.gemini import Gemini
 from heliograph.providers.http import Channel, Deadlines
+from heliograph.providers.pool import Place
 from heliograph.types import Request
 
 LIMITS = Deadlines()
@@ -33,10 +35,11 @@ class Bench:
 
     async def ours(self, request: Request) -> dict[str, Any]:
         made = plan(request, check_references(request.references))
-        provider = Gemini(Caller(Channel(self.url, "v1", "k", LIMITS), LIMITS), simulated=True)
+        channels = {Place(project="here"): Channel(self.url, "v1", "k", LIMITS)}
+        provider = Gemini(Caller(channels, LIMITS), simulated=True)
         spool = self.folder / "spool"
         spool.mkdir()
-        await provider.generate(made, spool, lambda _event: None)
+        await provider.generate(made, spool, MemoryLog(), lambda _event: None)
         await provider.close()
         return await self.logged()
 

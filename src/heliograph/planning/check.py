@@ -4,6 +4,7 @@ Invariant: whatever the values are, a check adds problems or notes and returns s
 next step can work with; it never raises and never stops the others.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +18,8 @@ from heliograph.types import Reference, Request
 
 _TEXTS = ("model", "size", "aspect", "pixels", "use", "system", "thinking", "tier", "ground")
 _INT32 = 2**31
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def typed(asked: Request, found: Findings) -> Request:
@@ -257,3 +260,18 @@ def references(
             f"together they are {sent} bytes as sent (base64); a request may carry at most "
             f"{limits.inline_bytes}",
         )
+
+
+def labels(asked: Request, found: Findings) -> None:
+    """Tags and the idempotency key: they end up in file names, reports and headers."""
+    for tag in asked.tags:
+        given: object = tag
+        if not isinstance(given, str) or not _TAG.fullmatch(given):
+            found.problem("tags", given, "must be 1 to 64 of a-z, A-Z, 0-9, dot, dash, underscore")
+    key: object = asked.idempotency_key
+    if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
+        found.problem("idempotency_key", key, "must be 1 to 255 visible ASCII characters")
+    for name in asked.fallback:
+        model_name: object = name
+        if not isinstance(model_name, str) or not model_name.strip():
+            found.problem("fallback", model_name, "must be the name of a model")

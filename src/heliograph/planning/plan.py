@@ -61,6 +61,7 @@ def plan(
     check.prompt(asked, model, count, found)
     check.references(references, count, model, facts.limits, found)
     check.sampling(asked, found)
+    check.labels(asked, found)
     export.check(asked.finish, model, found)
     tier = check.tier(asked, facts.price(model.id), facts, found)
     thinking = check.thinking(asked, model, found)

@@ -1,166 +1,297 @@
-"""The only file that retries and sleeps: attempts, deadlines, waits.
+"""The only file that retries and sleeps: attempts, waits, places.
 
-Rules of reliability.md section 3, for the simple cases. Invariant: a wait is never shorter than
-the upstream asked for, and nothing is ever repeated once its outcome is unknown or a policy,
-credential or quota said no.
+What may be tried where and when is `pool.py`'s to say (reliability.md section 3). Invariant: a
+wait is never shorter than the upstream asked for, nothing is sent twice at once, and nothing is
+repeated once its outcome is unknown or a policy, a credential or a quota said no.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from heliograph.errors import (
     Charged,
+    CredentialRejected,
     DeadlineExceeded,
     HeliographError,
-    NotSent,
     OutcomeUnknown,
-    Overloaded,
+    QuotaExhausted,
     RateLimited,
+    Refused,
+    UpstreamClosed,
+    UpstreamError,
 )
-from heliograph.ports import Event, Observer
-from heliograph.providers.classify import classify
+from heliograph.ports import CallLog, Event, Observer
+from heliograph.providers.gates import Cause, Moment
 from heliograph.providers.http import Channel, Deadlines
-from heliograph.providers.wire import WireReply, WireRequest, documents
+from heliograph.providers.kinds import LONGEST_TOLD_WAIT
+from heliograph.providers.pool import Closed, GiveUp, Pause, Place, Pool, Step, Trip, Try
+from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Reply
 
-LONGEST_TOLD_WAIT = 300.0  # seconds; a longer RetryInfo goes back to the caller at once
-LONGEST_BACKOFF = 60.0  # seconds
-
-Decode = Callable[[WireReply], Reply]
+T = TypeVar("T")
+LONGER = 1.5  # times the deadline after the upstream gave up by itself
+FREE_TRIES = 6  # of a question that costs nothing
+FREE_WAIT = 8.0  # seconds at most between them
+LONG_GATES = {Cause.DAY.value, Cause.FREE_TIER.value, Cause.SPEND.value, Cause.DEPLETED.value}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """How often a class of error is tried again, and how long to wait before."""
+class Answered(Generic[T]):
+    """What a call brought, and who brought it."""
 
-    retries: int
-    base: float  # seconds; full jitter below base · 2ⁿ
-    floor: float = 0.0  # share of the base that is always waited
-
-
-RULES: Mapping[type[HeliographError], Rule] = {
-    NotSent: Rule(retries=3, base=0.5),
-    RateLimited: Rule(retries=3, base=5.0, floor=0.5),
-    Overloaded: Rule(retries=2, base=1.0),
-    DeadlineExceeded: Rule(retries=1, base=1.0),
-}
+    value: T
+    place: Place
+    attempts: int
 
 
-def wait_before(error: HeliographError, failures: int, chance: random.Random) -> float | None:
-    """Seconds to wait before trying again, or None when trying again is wrong.
+@dataclass(frozen=True, kw_only=True)
+class Errand(Generic[T]):
+    """One call to make: what to send, how to read the answer, where both are written down."""
 
-    Args:
-        error: what went wrong last.
-        failures: how many attempts have failed so far, this one included.
-    """
-    if error.charged is not Charged.NO:
-        return None  # something may have been paid for: asking again could pay twice
-    rule = RULES.get(type(error))
-    if rule is None or failures > rule.retries:
-        return None
-    if error.retry_after is not None:
-        if error.retry_after > LONGEST_TOLD_WAIT:
-            return None
-        return error.retry_after * chance.uniform(1.0, 1.1)
-    ceiling = min(LONGEST_BACKOFF, rule.base * 2 ** (failures - 1))
-    return chance.uniform(rule.base * rule.floor, ceiling) if ceiling else 0.0
+    request: WireRequest
+    read: Callable[[WireReply], T]  # raises HeliographError
+    model: str
+    ask: int  # micro-dollars it may cost
+    spool: Path
+    log: CallLog
+    observer: Observer
 
 
 class Caller:
-    """Makes one call through a channel, with the repeats that are allowed."""
+    """Makes calls through the keys of one upstream, with the repeats that are allowed."""
 
     def __init__(
         self,
-        channel: Channel,
+        channels: Mapping[Place, Channel],
         deadlines: Deadlines,
         *,
         chance: random.Random | None = None,
     ) -> None:
-        self._channel = channel
+        self._channels = dict(channels)
         self._deadlines = deadlines
+        self._pool = Pool(tuple(channels))
+        self._admitting = asyncio.Lock()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
 
     @property
     def upstream(self) -> str:
-        return self._channel.upstream
+        """Host and port the calls go to."""
+        return next(iter(self._channels.values())).upstream
 
-    async def call(
-        self, request: WireRequest, decode: Decode, spool: Path, observer: Observer
-    ) -> Reply:
-        """The decoded answer of the first attempt that succeeds.
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every key of every project, in the order of preference."""
+        return tuple(self._channels)
 
-        Each attempt spools into its own folder below `spool`.
+    async def call(self, errand: Errand[T]) -> Answered[T]:
+        """The answer of the first attempt that succeeds.
+
+        Each attempt spools into its own folder below the errand's.
 
         Raises:
             HeliographError: the last attempt's error, when none is left or allowed.
+            UpstreamClosed, QuotaExhausted, CredentialRejected: no key and project may be tried
+                now; nothing was sent.
         """
-        begun = time.monotonic()
-        for attempt in range(1, 100):
-            folder = spool / f"attempt-{attempt}"
-            folder.mkdir(parents=True)
+        run = _Run(errand, self._deadlines)
+        trip = self._pool.trip(errand.model, run.begun + self._deadlines.patience)
+        step: Step = trip.begin(_moment())
+        while not isinstance(step, GiveUp):
+            if isinstance(step, Pause):
+                run.tell("retrying", {**run.failure(), "wait": step.seconds})
+                await asyncio.sleep(step.seconds)
+                step = trip.resume(_moment())
+            else:
+                found = await self._try(step, trip, run)
+                if isinstance(found, Answered):
+                    return found
+                step = found
+        raise run.given_up(step, trip)
 
-            def tell(name: str, facts: Mapping[str, Any], attempt: int = attempt) -> None:
-                observer(
-                    Event(
-                        name=name,
-                        job=spool.name,
-                        at=time.monotonic() - begun,
-                        facts={**facts, "attempt": attempt},
-                    )
+    async def _try(self, step: Try, trip: Trip, run: "_Run[T]") -> Answered[T] | Step:
+        channel = self._channels[step.place]
+        is_over = False
+        try:
+            value = await self._attempt(channel, step.place, run)
+            is_over = True
+            refusal = value.refusal if isinstance(value, Reply) else None
+            if refusal is not None:
+                trip.failed(refusal, _moment(), self._chance)
+            else:
+                trip.succeeded(time.monotonic(), slow=run.is_late)
+            return Answered(value=value, place=step.place, attempts=run.attempt)
+        except (UpstreamError, CredentialRejected, Refused) as error:
+            is_over = True
+            _hide_key(error, channel)
+            run.error = error
+            following = trip.failed(error, _moment(), self._chance)
+            if error.charged is Charged.NO and not isinstance(following, GiveUp):
+                await run.errand.log.failed(run.failure())
+            if isinstance(following, Try):
+                facts = {"wait": 0.0, "project": following.place.project}
+                run.tell("retrying", {**run.failure(), **facts})
+            return following
+        finally:
+            if not is_over:
+                trip.abandoned()  # cancelled, or our own side refused
+
+    async def _attempt(self, channel: Channel, place: Place, run: "_Run[T]") -> T:
+        errand = run.errand
+        run.attempt += 1
+        folder = errand.spool / f"attempt-{run.attempt}"
+        folder.mkdir(parents=True)
+        await self._admit(place, run)
+        request = errand.request
+        if isinstance(run.error, DeadlineExceeded):
+            longer = round(min(self._deadlines.first_byte * LONGER, self._deadlines.call))
+            request = replace(request, headers={**request.headers, "x-server-timeout": str(longer)})
+        wire = await channel.exchange(request, folder, run.tell, errand.log)
+        return errand.read(wire)
+
+    async def _admit(self, place: Place, run: "_Run[T]") -> None:
+        """Write the intent down once the provider's own spend limit has room for it."""
+        log, ask = run.errand.log, run.errand.ask
+        while True:
+            # one at a time: two must not see the same room
+            async with self._admitting:
+                wait = await log.room(place.project, ask)
+                if wait <= 0:
+                    await log.intent(place.project, run.attempt)
+                    return
+            if wait > run.left():
+                raise RateLimited(
+                    f"Project {place.project} may not spend more in these ten minutes.",
+                    why="The setting spend_per_10_minutes says so.",
+                    remedy="Wait, raise the setting, or add a key of another project.",
+                    retry_after=wait,
+                    facts={"project": place.project, "quota": "own_spend_limit"},
                 )
+            run.tell("waiting", {"for": "spend limit", "wait": wait, "project": place.project})
+            await asyncio.sleep(wait)
 
+    async def fetch(
+        self, request: WireRequest, read: Callable[[WireReply], T], folder: Path, place: Place
+    ) -> T:
+        """Ask for something that is free, again and again while that can help.
+
+        Raises:
+            HeliographError: it is not to be had; the last attempt's error.
+        """
+        channel = self._channels[place]
+        for attempt in range(1, FREE_TRIES + 1):
             try:
-                wire = await self._channel.post(request, folder, tell)
-                return replace(_understand(wire, decode), attempts=attempt)
+                wire = await channel.exchange(request, folder, _say_nothing)
+                return read(wire)
             except HeliographError as error:
-                self._hide_key(error)
-                error.facts["attempts"] = attempt
-                wait = wait_before(error, attempt, self._chance)
-                left = self._deadlines.patience - (time.monotonic() - begun)
-                if wait is None or wait > left:
+                _hide_key(error, channel)
+                lasts = not error.retryable and not isinstance(error, OutcomeUnknown)
+                if attempt == FREE_TRIES or lasts:
                     raise
-                tell("retrying", {"error": error.code, "what": error.what, "wait": wait})
-                await asyncio.sleep(wait)
-        raise AssertionError("every rule ends its retries")
-
-    def _hide_key(self, error: HeliographError) -> None:
-        """An upstream may echo the key in its message; ours never carry it further."""
-        error.what = self._channel.without_key(error.what)
-        error.why = error.why and self._channel.without_key(error.why)
-        error.args = (error.what,)
-        for name, value in error.facts.items():
-            if isinstance(value, str):
-                error.facts[name] = self._channel.without_key(value)
+                told = min(error.retry_after or 0.0, LONGEST_TOLD_WAIT)
+                jitter = self._chance.uniform(0.5, 1.0) * min(FREE_WAIT, 0.25 * 2**attempt)
+                await asyncio.sleep(max(told, jitter))
+        raise AssertionError("the last attempt raises")
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._channel.close()
+        for channel in self._channels.values():
+            await channel.close()
 
 
-def _understand(wire: WireReply, decode: Decode) -> Reply:
-    if wire.status != 200:
-        raise classify(wire.status, _error_of(wire), wire.headers)
-    if wire.incomplete or wire.tapped.cut:
-        where = wire.incomplete or f"it ended {wire.tapped.cut}"
-        raise OutcomeUnknown(
-            "The answer did not arrive whole.",
-            why=f"After {wire.timing.done or 0:.1f} s {where}.",
-            remedy="It may have been charged; what arrived is kept in quarantine.",
-            charged=Charged.UNKNOWN,
+class _Run(Generic[T]):
+    """One errand on its way."""
+
+    def __init__(self, errand: Errand[T], deadlines: Deadlines) -> None:
+        self.errand = errand
+        self.begun = time.monotonic()
+        self.attempt = 0
+        self.error: HeliographError | None = None
+        self.is_late = False
+        self._patience = deadlines.patience
+
+    def left(self) -> float:
+        """Seconds of patience that are left."""
+        return self._patience - (time.monotonic() - self.begun)
+
+    def tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        self.is_late = self.is_late or name == "late"
+        self.errand.observer(
+            Event(
+                name=name,
+                job=self.errand.spool.name.partition("-")[0],
+                at=time.monotonic() - self.begun,
+                facts={**facts, "attempt": self.attempt},
+            )
         )
-    return decode(wire)
+
+    def failure(self) -> dict[str, Any]:
+        """The last failure, for observers."""
+        if self.error is None:
+            return {}
+        return {"error": self.error.code, "what": self.error.what}
+
+    def given_up(self, step: GiveUp, trip: Trip) -> HeliographError:
+        """The error to raise when nothing is left to try."""
+        error = self.error
+        if error is None:
+            error = _closed(step.closed or Closed(obstacles=()))
+        error.facts["attempts"] = self.attempt
+        if trip.hops:
+            error.facts["hops"] = trip.hops
+        return error
 
 
-def _error_of(wire: WireReply) -> Mapping[str, Any] | None:
-    """The `error` object of a failed answer; None for HTML pages and other foreign bodies."""
-    try:
-        values = documents(wire.tapped)
-    except HeliographError:
-        return None
-    error = values[0].get("error")
-    return error if isinstance(error, Mapping) else None
+def _closed(closed: Closed) -> HeliographError:
+    causes = {obstacle.cause for obstacle in closed.obstacles}
+    wait = None if math.isinf(closed.seconds) else closed.seconds
+    facts = {"obstacles": [obstacle.facts() for obstacle in closed.obstacles]}
+    why = "; ".join(f"{o.place.project}: {o.cause}" for o in closed.obstacles)
+    if causes <= {"quarantine"}:
+        return CredentialRejected(
+            "No API key is left that the upstream accepts.",
+            why=why,
+            remedy="Renew the keys; `heliograph doctor` checks them.",
+            retry_after=wait,
+            facts=facts,
+        )
+    if causes & LONG_GATES:
+        return QuotaExhausted(
+            "The quota or the money of every project is used up; nothing was sent.",
+            why=why,
+            remedy="Daily quotas renew at midnight Pacific time; or add a key of another project.",
+            retry_after=wait,
+            facts=facts,
+        )
+    return UpstreamClosed(
+        "The upstream failed so often that it gets a rest; nothing was sent.",
+        why=why,
+        remedy="Try again later; the next request after the rest is the trial.",
+        retry_after=wait,
+        facts=facts,
+    )
+
+
+def _hide_key(error: HeliographError, channel: Channel) -> None:
+    """An upstream may echo the key in its message; ours never carry it further."""
+    error.what = channel.without_key(error.what)
+    error.why = error.why and channel.without_key(error.why)
+    error.args = (error.what,)
+    for name, value in error.facts.items():
+        if isinstance(value, str):
+            error.facts[name] = channel.without_key(value)
+
+
+def _say_nothing(name: str, facts: Mapping[str, Any]) -> None:
+    """A free question is nobody's event."""
+    del name, facts
+
+
+def _moment() -> Moment:
+    return Moment(now=time.monotonic(), wall=datetime.now(UTC))

@@ -35,7 +35,8 @@ CREDENTIAL_REASONS = {
     "API_KEY_HTTP_REFERRER_BLOCKED": "Remove the key's website restriction.",
     "API_KEY_IP_ADDRESS_BLOCKED": "Allow this machine's address in the key's restrictions.",
 }
-SPEND_REASONS = {"SPEND_LIMIT_EXCEEDED", "BILLING_LIMIT_EXCEEDED", "CREDITS_DEPLETED"}
+SPEND_REASONS = {"SPEND_LIMIT_EXCEEDED", "BILLING_LIMIT_EXCEEDED"}
+DEPLETED_REASONS = {"CREDITS_DEPLETED"}
 CAPACITY_REASONS = {"MODEL_CAPACITY_EXHAUSTED"}
 CAPACITY_STATUS = {500, 502, 503, 529}
 
@@ -51,6 +52,9 @@ def classify(
         status: HTTP status of the answer, or the inner code of an error inside a 200.
         error: the value of the `error` key, when there was one.
         headers: response headers, names in lower case.
+
+    Facts of every error: `http_status`, `status` (Google's word, None outside its envelope),
+    `reasons`; of a refused quota also `quota`: day, free_tier, spend, depleted or minute.
     """
     error = error or {}
     found = _Details(error)
@@ -133,6 +137,7 @@ def _too_many(
         )
     if found.is_daily or found.is_free_tier:
         free = found.is_free_tier
+        facts = {**facts, "quota": "free_tier" if free else "day"}
         return QuotaExhausted(
             "This key's project has no quota for the model."
             if free
@@ -143,13 +148,17 @@ def _too_many(
             else "It resets at midnight Pacific time; or use a key of another project.",
             facts=facts,
         )
-    if found.is_spend_limit or (not found.any and said.startswith(DEPLETED_OPENING)):
+    is_depleted = found.is_depleted or (not found.any and said.startswith(DEPLETED_OPENING))
+    if found.is_spend_limit or is_depleted:
+        facts = {**facts, "quota": "depleted" if is_depleted else "spend"}
         return QuotaExhausted(
             "The project may not spend more at the moment.",
             why=said,
             remedy="Check credits and spend limits of the project in AI Studio.",
             facts=facts,
         )
+    if found.is_per_minute:
+        facts = {**facts, "quota": "minute"}
     return RateLimited(
         "The upstream says this is too fast.",
         why=said,
@@ -165,8 +174,7 @@ class _Details:
     """The typed details of a Google error, gathered for questions."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
-        raw = error.get("details")
-        entries = [d for d in raw if isinstance(d, Mapping)] if isinstance(raw, list) else []
+        entries = _mappings(error.get("details"))
         self.any = bool(entries)
         infos = self._of(entries, "ErrorInfo")
         self.reasons = {str(d["reason"]).upper() for d in infos if "reason" in d}
@@ -176,18 +184,17 @@ class _Details:
             if (seconds := _seconds(d.get("retryDelay"))) is not None
         ]
         violations = [
-            v
-            for d in self._of(entries, "QuotaFailure")
-            for v in d.get("violations") or []
-            if isinstance(v, Mapping)
+            v for d in self._of(entries, "QuotaFailure") for v in _mappings(d.get("violations"))
         ]
         ids = [str(v.get("quotaId", "")) for v in violations]
         self.is_daily = any("PerDay" in quota for quota in ids)
+        self.is_per_minute = any("PerMinute" in quota for quota in ids)
         # a free tier that has any room states its quotaValue; `limit: 0` comes without one
         self.is_free_tier = any(
             "FreeTier" in str(v.get("quotaId", "")) and _is_zero(v.get("quotaValue"))
             for v in violations
         )
+        self.is_depleted = bool(self.reasons & DEPLETED_REASONS)
         self.is_spend_limit = bool(self.reasons & SPEND_REASONS) or (
             error.get("type") == "spend_limit_exceeded"
         )
@@ -195,6 +202,10 @@ class _Details:
     @staticmethod
     def _of(entries: Iterable[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
         return [d for d in entries if str(d.get("@type", "")).endswith(f"google.rpc.{kind}")]
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
 
 
 def _is_zero(value: object) -> bool:

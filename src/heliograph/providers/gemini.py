@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import Charged, NoImage, PolicyBlocked, Refused
-from heliograph.ports import Observer
-from heliograph.providers.calling import Caller
+from heliograph.errors import Charged, NoImage, OutcomeUnknown, PolicyBlocked, Refused
+from heliograph.ports import CallLog, Observer
+from heliograph.providers.answers import understand
+from heliograph.providers.calling import Caller, Errand
 from heliograph.providers.classify import classify
 from heliograph.providers.usage import read_usage
 from heliograph.providers.wire import WireReply, WireRequest, documents, spooled
@@ -54,7 +55,9 @@ UNBILLED_REASONS = {*POLICY_REASONS, "IMAGE_OTHER"}
 
 
 class Gemini:
-    """The Gemini Developer API as a provider."""
+    """The Gemini Developer API as a provider: one call, one connection, one answer."""
+
+    transport = "generate_content"
 
     def __init__(self, caller: Caller, *, simulated: bool) -> None:
         self._caller = caller
@@ -68,8 +71,28 @@ class Gemini:
     def simulated(self) -> bool:
         return self._simulated
 
-    async def generate(self, plan: Plan, spool: Path, observer: Observer) -> Reply:
-        return await self._caller.call(encode(plan), decode, spool, observer)
+    async def generate(self, plan: Plan, spool: Path, log: CallLog, observer: Observer) -> Reply:
+        errand = Errand(
+            request=encode(plan),
+            read=lambda wire: understand(wire, decode),
+            model=plan.model,
+            ask=plan.estimate.high,
+            spool=spool,
+            log=log,
+            observer=observer,
+        )
+        answered = await self._caller.call(errand)
+        await log.received()
+        return replace(answered.value, attempts=answered.attempts)
+
+    async def resume(
+        self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
+    ) -> Reply:
+        del plan, spool, remote, log, observer
+        raise OutcomeUnknown(
+            "generateContent keeps no answer that could be asked for again.",
+            charged=Charged.UNKNOWN,
+        )
 
     async def close(self) -> None:
         await self._caller.close()

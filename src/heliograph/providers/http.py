@@ -1,4 +1,4 @@
-"""One paid POST over aiohttp: the request leaves in pieces, the answer goes through the tap.
+"""One exchange over aiohttp: the request leaves in pieces, the answer goes into a spool.
 
 It knows exactly how far it came, because that decides whether money may have been spent: nothing
 was sent, the request left whole, the answer is whole. Invariant: it never repeats anything by
@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +22,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
 from heliograph.errors import (
     Charged,
@@ -32,12 +31,15 @@ from heliograph.errors import (
     ProtocolError,
     UntrustedUpstream,
 )
+from heliograph.killpoints import reach
+from heliograph.ports import CallLog
+from heliograph.providers.body import Body
 from heliograph.providers.classify import classify
-from heliograph.providers.tap import AnswerTooLarge, Tap, Tapped
+from heliograph.providers.spool import Spool
+from heliograph.providers.tap import AnswerTooLarge, Tapped
 from heliograph.providers.wire import WireReply, WireRequest
-from heliograph.types import Reference, Timing
+from heliograph.types import Timing
 
-PIECE = 3 << 18  # bytes read of a reference at once; a multiple of 3, so base64 joins seamlessly
 READ_BUFFER = 1 << 18
 LIST_BYTES = 8 << 20  # a thousand models are about one megabyte
 
@@ -53,6 +55,7 @@ class Deadlines:
     first_byte: float = 180.0  # from the request's last byte to the answer's first
     between: float = 30.0  # silence inside the answer
     call: float = 300.0  # one attempt in all
+    late: float = 120.0  # listening on after the two deadlines above: the picture is paid for
     patience: float = 600.0  # all attempts and the waits between them
 
 
@@ -73,6 +76,7 @@ class _Progress:
     connected: float | None = None
     sent: float | None = None
     first_byte: float | None = None
+    refused: HeliographError | None = None  # why our own side did not let the last byte leave
 
     def now(self) -> float:
         return time.monotonic() - self.begun
@@ -86,53 +90,51 @@ class _Progress:
         )
 
 
-class _Body(aiohttp.payload.Payload):
-    """The request body; tells when its last byte was handed to the socket."""
+class _Clock:
+    """The deadlines of one attempt; past them it listens on for a while, and says so once."""
 
-    def __init__(self, request: WireRequest, sent: Callable[[], None]) -> None:
-        super().__init__(request, content_type=request.headers["content-type"])
-        self._size = request.length
-        self._request = request
-        self._sent = sent
+    def __init__(self, timeout: asyncio.Timeout, limits: Deadlines, tell: Tell) -> None:
+        self._timeout = timeout
+        self._limits = limits
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + limits.call
+        self._is_late = False
+        self._expected = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
+    def sent(self) -> None:
+        """The request has left: wait for the first byte."""
+        self._expect(self._loop.time() + self._limits.first_byte)
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, _content_length: int | None
-    ) -> None:
-        # one byte is held back, so that "sent" can never be claimed too late
-        held = b""
-        async for piece in _pieces(self._request):
-            await writer.write(held + piece[:-1])
-            held = piece[-1:]
-        self._sent()
-        await writer.write(held)
+    @property
+    def is_up(self) -> bool:
+        """Whether it was this clock that stopped the attempt."""
+        return self._timeout.expired()
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        del encoding, errors
-        raise TypeError("a request body is sent, never shown")
+    def heard(self) -> None:
+        """Something came: silence counts from now."""
+        if self._expected != self._end:
+            self._expect(self._end)
+        # silence inside an answer is final; only the call as a whole may be late
+        silence = self._loop.time() + self._limits.between
+        self._timeout.reschedule(min(silence, self._end + self._limits.late))
 
+    def stop(self) -> None:
+        """The attempt is over."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
-async def _pieces(request: WireRequest) -> AsyncIterator[bytes]:
-    for part in request.body:
-        if isinstance(part, bytes):
-            yield part
-        elif isinstance(part.source, bytes):
-            yield base64.b64encode(part.source)
-        else:
-            async for piece in _file_pieces(part, part.source):
-                yield piece
+    def _expect(self, moment: float) -> None:
+        self.stop()
+        self._expected = min(moment, self._end)
+        if not self._is_late:
+            self._alarm = self._loop.call_at(self._expected, self._late)
+        self._timeout.reschedule(self._expected + self._limits.late)
 
-
-async def _file_pieces(reference: Reference, path: Path) -> AsyncIterator[bytes]:
-    read = 0
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while data := await asyncio.to_thread(file.read, PIECE):
-            read += len(data)
-            yield base64.b64encode(data)
-    if read != reference.size:
-        raise OSError(f"{reference.name} changed while it was being sent")
+    def _late(self) -> None:
+        self._is_late = True
+        self._tell("late", {"listening_for_seconds": self._limits.late})
 
 
 class Channel:
@@ -163,101 +165,120 @@ class Channel:
             text = text.replace(form, "(key)")
         return text
 
-    async def post(self, request: WireRequest, folder: Path, tell: Tell) -> WireReply:
-        """Send once and read the answer through a tap into `folder`.
+    async def exchange(
+        self, request: WireRequest, folder: Path, tell: Tell, log: CallLog | None = None
+    ) -> WireReply:
+        """Send once and read the answer through a spool in `folder`.
+
+        Args:
+            tell: told what happens; "late" means that a deadline has passed, and that the answer
+                is waited for all the same, because it may be paid for.
+            log: written before the last byte of a request that may cost money leaves.
 
         Raises:
-            NotSent: the upstream provably did not receive the whole request.
+            NotSent: the upstream provably did not receive the whole request, or was asked for
+                something that is free.
             UntrustedUpstream: its certificate does not hold.
             OutcomeUnknown: sent whole, and no answer came back in time or at all.
         """
         progress = _Progress(begun=time.monotonic())
-
-        def sent() -> None:
-            progress.sent = progress.now()
-            tell("sent", {"bytes": request.length})
-
+        limits = self._deadlines
         try:
-            async with asyncio.timeout(self._deadlines.connect + self._deadlines.write) as clock:
-                return await self._exchange(request, folder, progress, (clock, sent, tell))
+            async with asyncio.timeout(limits.connect + limits.write) as timeout:
+                clock = _Clock(timeout, limits, tell)
+                try:
+                    return await self._exchange(request, folder, progress, (clock, tell, log))
+                finally:
+                    clock.stop()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._failure(error, progress) from error
+            if progress.refused is not None:
+                raise progress.refused from error
+            raise self._failure(error, progress, is_free=log is None) from error
 
     async def _exchange(
         self,
         request: WireRequest,
         folder: Path,
         progress: _Progress,
-        hooks: tuple[asyncio.Timeout, Callable[[], None], Tell],
+        hooks: "tuple[_Clock, Tell, CallLog | None]",
     ) -> WireReply:
-        clock, sent, tell = hooks
-        limits = self._deadlines
-        loop = asyncio.get_running_loop()
-        end = loop.time() + limits.call
+        clock, tell, log = hooks
 
-        def when_sent() -> None:
-            sent()
-            clock.reschedule(min(loop.time() + limits.first_byte, end))
+        async def before_last() -> None:
+            reach("before-sent")
+            if log is not None:
+                try:
+                    await log.sent()
+                except HeliographError as error:
+                    progress.refused = error
+                    raise
+            reach("sent")
+            progress.sent = progress.now()
+            tell("sent", {"bytes": request.length})
+            clock.sent()
 
-        url = f"{self._base}/{self._version}{request.path}"
         query = f"?{request.query}" if request.query else ""
         headers = {
             **request.headers,
             "x-goog-api-key": self._key,
-            "x-server-timeout": str(round(limits.first_byte)),
+            "x-server-timeout": str(round(self._deadlines.first_byte)),
             "accept-encoding": "identity",
         }
+        if not request.body:
+            clock.sent()
         session = await self._open()
-        async with session.post(
-            url + query,
-            data=_Body(request, when_sent),
+        async with session.request(
+            request.method,
+            f"{self._base}/{self._version}{request.path}{query}",
+            data=Body(request, before_last) if request.body else None,
             headers=headers,
             allow_redirects=False,
             trace_request_ctx=(progress, tell),
         ) as response:
             progress.first_byte = progress.now()
+            found = {k.lower(): v for k, v in response.headers.items()}
+            spool = Spool(folder)
+            spool.head(response.status, found)
             tell("answering", {"http_status": response.status})
-            incomplete, tapped = await self._read(response, folder, (clock, end, tell))
+            incomplete, tapped = await self._read(response, spool, clock, tell)
             return WireReply(
                 status=response.status,
-                headers={k.lower(): v for k, v in response.headers.items()},
+                headers=found,
                 tapped=tapped,
                 timing=progress.timing(),
                 incomplete=incomplete,
             )
 
     async def _read(
-        self,
-        response: aiohttp.ClientResponse,
-        folder: Path,
-        hooks: tuple[asyncio.Timeout, float, Tell],
+        self, response: aiohttp.ClientResponse, spool: Spool, clock: "_Clock", tell: Tell
     ) -> tuple[str | None, Tapped]:
-        """The body through a tap, and why it is not whole when it is not."""
-        clock, end, tell = hooks
-        loop = asyncio.get_running_loop()
-        tap = Tap(folder)
+        """The body through the spool, and why it is not whole when it is not."""
         received = 0
         incomplete: str | None = None
         try:
+            clock.heard()
             async for chunk in response.content.iter_any():
-                clock.reschedule(min(loop.time() + self._deadlines.between, end))
-                try:
-                    tap.feed(chunk)
-                except OSError as error:
-                    incomplete = f"the disk refused it ({error.strerror})"
-                    break
+                clock.heard()
+                spool.feed(chunk)
                 received += len(chunk)
                 tell("receiving", {"bytes": received})
         except AnswerTooLarge as error:
             incomplete = str(error)
+        except asyncio.CancelledError:
+            if not clock.is_up:
+                raise
+            # silence ends the listening, but an image that is complete already is still one
+            incomplete = "it fell silent"
         except (aiohttp.ClientError, OSError) as error:
             incomplete = f"the connection broke ({type(error).__name__})"
         finally:
-            # also when time runs out: what arrived must reach the disk
-            tapped = tap.close()
+            # also when we are stopped: what arrived must reach the disk
+            tapped = spool.close()
         return incomplete, tapped
 
-    def _failure(self, error: Exception, progress: _Progress) -> HeliographError:
+    def _failure(
+        self, error: Exception, progress: _Progress, *, is_free: bool = False
+    ) -> HeliographError:
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         facts = {"upstream": self.upstream, "after_seconds": round(progress.now(), 3)}
         if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
@@ -267,7 +288,7 @@ class Channel:
                 remedy="Check the clock, the proxy and the base URL; verification stays on.",
                 facts=facts,
             )
-        if progress.sent is None:
+        if is_free or progress.sent is None:
             return NotSent(
                 f"{self.upstream} did not receive the request.",
                 why=why,
@@ -314,7 +335,7 @@ class Channel:
         except TimeoutError as error:
             raise unanswered(self.upstream, seconds) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise self._failure(error, progress) from error
+            raise self._failure(error, progress, is_free=True) from error
         try:
             answer = json.loads(body)
             if status != 200:

@@ -2,7 +2,7 @@
 
 A real 4K answer is one line of about 30 MB: image data in base64, and thought signatures of
 1–3 MB each. The tap lexes the bytes as they arrive, in any chunking, and diverts the value of
-every `data` and `thoughtSignature` string into a spool file; what remains is a small skeleton
+every `data` and signature string into a spool file; what remains is a small skeleton
 with a placeholder for each, which an ordinary JSON parser reads. It works on JSON, on JSON
 arrays and on server-sent events alike, because none of them may break a line inside a string.
 
@@ -179,6 +179,7 @@ SINKS: dict[bytes, Callable[[Path], Sink]] = {
     b"data": Base64Sink,
     b"thoughtSignature": TextSink,
     b"thought_signature": TextSink,
+    b"signature": TextSink,  # of the Interactions API, on its thought steps
 }
 
 

@@ -23,6 +23,7 @@ class WireRequest:
     query: str
     headers: Mapping[str, str]
     body: tuple[bytes | Reference, ...]
+    method: str = "POST"
 
     @property
     def length(self) -> int:

@@ -1,0 +1,309 @@
+"""One paid call and its place in the journal: each step is written down before the next.
+
+Invariant: money is set aside in the step that opens a call and moved in the step that ends it,
+so that a call and its money can never disagree.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from heliograph.cache import canonical_key, fingerprint
+from heliograph.errors import HeliographError
+from heliograph.journal import (
+    CallEntry,
+    Claim,
+    ClaimState,
+    Stage,
+    adopted,
+    moved,
+    opened,
+    submitted,
+)
+from heliograph.killpoints import reach
+from heliograph.leases import Lease
+from heliograph.ledger import (
+    hold_line,
+    release_line,
+    reserve_line,
+    scopes_of,
+)
+from heliograph.ports import Blobs, Books, Imager, Journal, Provider
+from heliograph.storage import plan_to_document
+from heliograph.types import LedgerLine, Plan, Record
+
+LOG = logging.getLogger("heliograph")
+T = TypeVar("T")
+SPEND_WINDOW = timedelta(minutes=10)  # of the provider's spend limits (gemini-api.md 1.7)
+ROOM_WAIT = 5.0  # seconds after which to look again whether there is room
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the operator has set about money and repeats."""
+
+    zone: ZoneInfo  # in which days and months of budgets begin
+    key_life: timedelta  # of an idempotency key
+    retry_unknown: bool  # ask once more when an outcome is unknown
+    spend_limit: int | None  # micro-dollars that a project may take in ten minutes
+    twins: str  # "off", "seeded" or "all": what identical earlier pictures may answer
+    twin_life: timedelta
+
+
+class Shelf(Protocol):
+    """The ways to everything that is kept."""
+
+    @property
+    def imager(self) -> Imager: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def books(self) -> Books: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def lease(self) -> Lease: ...
+    @property
+    def rules(self) -> Rules: ...
+    @property
+    def home(self) -> Path: ...
+
+
+class Tools(Shelf, Protocol):
+    """The ways out that a call needs; the client builds them."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+
+class OpenCall:
+    """A call in the hands of this process; it is the `CallLog` of its provider.
+
+    Attributes:
+        entry: as it stands in the journal.
+        doubts: hold lines of earlier calls of the same job whose outcome is unknown.
+    """
+
+    def __init__(
+        self,
+        entry: CallEntry,
+        plan: Plan,
+        journal: Journal,
+        *,
+        spend_limit: int | None = None,
+        claim: Claim | None = None,
+        doubts: Sequence[LedgerLine] = (),
+    ) -> None:
+        self.entry = entry
+        self._spend_limit = spend_limit
+        self.plan = plan
+        self.doubts = tuple(doubts)
+        self._journal = journal
+        self._claim = claim
+
+    async def room(self, project: str, ask: int) -> float:
+        if self._spend_limit is None:
+            return 0.0
+        spent = await self._journal.spent_since(
+            _now() - SPEND_WINDOW, project=project, simulated=self.entry.simulated
+        )
+        # this call's own reservation counts already when it was tried at this project before
+        own = self.entry.reserved if self.entry.project == project else 0
+        return 0.0 if spent - own + ask <= self._spend_limit else ROOM_WAIT
+
+    async def intent(self, project: str, attempt: int) -> None:
+        facts = {"attempt": attempt, "project": project}
+        now = _now()
+        after = moved(self.entry, Stage.INTENT, now, project=project, attempts=attempt, facts=facts)
+        await self._change(after)
+        reach("intent")
+
+    async def failed(self, facts: Mapping[str, Any]) -> None:
+        if self.entry.stage is Stage.SENT:
+            await self._change(moved(self.entry, Stage.INTENT, _now(), facts=facts))
+
+    async def sent(self) -> None:
+        await self._change(moved(self.entry, Stage.SENT, _now()))
+
+    async def submitted(self, remote: str) -> None:
+        reach("created")
+        await self._change(submitted(self.entry, remote, _now()))
+        reach("submitted")
+
+    async def received(self) -> None:
+        reach("spooled")
+        if self.entry.stage is Stage.SENT:
+            await self._change(moved(self.entry, Stage.RECEIVED, _now()))
+        reach("received")
+
+    async def stored(self) -> None:
+        """Files and sidecar are durable."""
+        if self.entry.stage is Stage.STORED:
+            return  # by the process that began it
+        await self._change(moved(self.entry, Stage.STORED, _now()))
+        reach("stored")
+
+    async def answered(
+        self,
+        stage: Stage,
+        record: Record,
+        settled: Sequence[LedgerLine],
+        *,
+        error: HeliographError | None = None,
+        note: str | None = None,
+    ) -> None:
+        """End it with a whole answer: record, ledger lines and idempotency key in one step."""
+        after = moved(self.entry, stage, _now(), note=note)
+        lines = (release_line(self.entry, self.plan, after.changed), *settled)
+        claim = self._claimed(ClaimState.FINAL, error)
+        await self._change(after, lines=lines, record=record, claim=claim)
+        reach("settled")
+
+    async def released(self, error: HeliographError | None, note: str) -> None:
+        """End it as provably free; its idempotency key may be used again."""
+        after = moved(self.entry, Stage.RELEASED, _now(), note=note)
+        lines = [release_line(self.entry, self.plan, after.changed)]
+        # an earlier call in doubt stays what the key stands for
+        claim = None if self.doubts else self._claimed(ClaimState.DROPPED, error)
+        await self._change(after, lines=lines, claim=claim)
+
+    async def doubted(
+        self, hold: LedgerLine, record: Record | None, error: HeliographError, note: str
+    ) -> None:
+        """End it as unknown: what was set aside is held from now on."""
+        after = moved(self.entry, Stage.UNKNOWN, hold.at, note=note)
+        lines = (release_line(self.entry, self.plan, after.changed), hold)
+        claim = self._claimed(ClaimState.FINAL, error)
+        await self._change(after, lines=lines, record=record, claim=claim)
+
+    def hold(self) -> LedgerLine:
+        """The line that holds what this call may have cost."""
+        return hold_line(self.entry, self.plan, _now())
+
+    def _claimed(self, state: ClaimState, error: HeliographError | None) -> Claim | None:
+        if self._claim is None:
+            return None
+        return replace(self._claim, state=state, error=error.as_dict() if error else None)
+
+    async def _change(
+        self,
+        after: CallEntry,
+        *,
+        lines: Sequence[LedgerLine] = (),
+        record: Record | None = None,
+        claim: Claim | None = None,
+    ) -> None:
+        before = self.entry
+
+        async def write() -> None:
+            await self._journal.change(before, after, lines=lines, record=record, claim=claim)
+            self.entry = after
+
+        # a step half-way written would leave us not knowing our own stage
+        await unbroken(write())
+
+
+async def open_call(
+    job: str, number: int, plan: Plan, tools: Tools, *, doubts: Sequence[LedgerLine] = ()
+) -> OpenCall | Claim:
+    """Set money aside and begin a call.
+
+    Args:
+        number: of the call within its job, from 1.
+        doubts: hold lines of the job's earlier calls.
+
+    Returns:
+        The call, or what the plan's idempotency key stands for already.
+
+    Raises:
+        BudgetExceeded: a budget has not enough left; nothing was written.
+    """
+    now = _now()
+    provider, lease, rules = tools.provider, tools.lease, tools.rules
+    entry = opened(
+        CallEntry(
+            id=f"{job}-{number}",
+            job=job,
+            stage=Stage.RESERVED,
+            owner=lease.owner,
+            library=lease.library,
+            model=plan.model,
+            upstream=provider.upstream,
+            project="",
+            simulated=provider.simulated,
+            transport=provider.transport,
+            reserved=plan.estimate.high,
+            scopes=scopes_of(now, rules.zone, plan.request.tags),
+            twin=canonical_key(plan),
+            plan=plan_to_document(plan),
+            begun=now,
+            changed=now,
+        )
+    )
+    claim = _new_claim(job, plan, rules, now)
+    # the second call of a job has its key already
+    wanted = claim if not doubts else None
+    taken = await unbroken(tools.journal.open(entry, reserve_line(entry, plan, now), claim=wanted))
+    if taken is not None:
+        return taken
+    reach("reserved")
+    return OpenCall(
+        entry,
+        plan,
+        tools.journal,
+        spend_limit=rules.spend_limit,
+        claim=claim,
+        doubts=doubts,
+    )
+
+
+async def reopen(entry: CallEntry, plan: Plan, shelf: Shelf) -> OpenCall:
+    """A call of a process that is gone, in our hands from now on.
+
+    Raises:
+        CallTaken: another process was quicker.
+    """
+    after = adopted(entry, shelf.lease.owner)
+    await shelf.journal.change(entry, after)
+    key = plan.request.idempotency_key
+    claim = await shelf.journal.claim(key) if key else None
+    if claim is not None and claim.job != entry.job:
+        claim = None
+    return OpenCall(after, plan, shelf.journal, claim=claim)
+
+
+def _new_claim(job: str, plan: Plan, rules: Rules, now: datetime) -> Claim | None:
+    key = plan.request.idempotency_key
+    if key is None:
+        return None
+    return Claim(
+        key=key,
+        fingerprint=fingerprint(plan),
+        job=job,
+        state=ClaimState.RUNNING,
+        expires=now + rules.key_life,
+    )
+
+
+async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even when cancelled, and only then pass the cancellation on."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # impatience does not add up
+                await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            LOG.warning("an answer was kept only in part", exc_info=task.exception())
+        raise
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,299 @@
+"""Reply → Record: settles an answer and keeps it; writes down what nobody can know.
+
+Invariant: whatever a call that has left comes to, it ends in the journal with its money moved,
+and no byte that may be paid for is deleted before it lies safe elsewhere.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from heliograph.calls import OpenCall, Shelf
+from heliograph.errors import (
+    Charged,
+    CorruptImage,
+    HeliographError,
+    RecordNotFound,
+    StorageError,
+)
+from heliograph.journal import CallEntry, Stage, moved
+from heliograph.killpoints import reach
+from heliograph.ledger import (
+    Settlement,
+    hold_release_line,
+    month_start,
+    resolved_line,
+    settle,
+    settle_line,
+)
+from heliograph.looking import Looked, look
+from heliograph.money import dollars
+from heliograph.ports import Books
+from heliograph.provenance import files_of, record_of
+from heliograph.storage import plan_from_document, store, store_lines
+from heliograph.types import LedgerLine, Outcome, Record, Reply, Role
+
+
+async def take_in(
+    call: OpenCall, reply: Reply, shelf: Shelf, *, notes: Sequence[str] = ()
+) -> tuple[Record, HeliographError | None]:
+    """Look at an answer, keep it and settle it; when that fails, say where the paid bytes lie.
+
+    Args:
+        notes: warnings for the record that do not come from the answer.
+
+    Returns:
+        The record, and the error that the answer is when it holds no usable image.
+
+    Raises:
+        StorageError: it could not be kept; the spool is left as it is, and the next start of
+            any process with this library tries again.
+    """
+    try:
+        looked = await look(reply, call.plan, shelf.imager)
+        reach("looked")
+        return await _keep(call, reply, looked, shelf, notes)
+    except (StorageError, OSError) as error:
+        free = reply.refusal is not None and reply.refusal.charged is Charged.NO
+        trouble = error if isinstance(error, StorageError) else None
+        spool = spool_of(call, shelf.home)
+        raise StorageError(
+            trouble.what if trouble else "The answer could not be kept.",
+            why=trouble.why if trouble else str(error),
+            remedy=f"What arrived waits in {spool}; make room or mend the library, and the next "
+            "command takes it in.",
+            charged=Charged.NO if free else Charged.YES,
+            record_id=call.entry.job,
+            facts={"spool": str(spool), "may_have_cost_micro": call.plan.estimate.high},
+        ) from error
+
+
+async def _keep(
+    call: OpenCall, reply: Reply, looked: Looked, shelf: Shelf, notes: Sequence[str]
+) -> tuple[Record, HeliographError | None]:
+    plan, entry = call.plan, call.entry
+    settlement = await _settle(call, reply, looked, shelf.books)
+    stage, outcome = Stage.SETTLED, Outcome.KEPT
+    if looked.result is None:
+        stage, outcome = Stage.QUARANTINED, Outcome.QUARANTINED
+    if reply.refusal is not None:
+        stage, outcome = Stage.REFUSED, Outcome.REFUSED
+    record = record_of(
+        entry,
+        plan,
+        reply,
+        looked.images,
+        outcome=outcome,
+        cost=settlement.micro if settlement else 0,
+        warnings=[*_warnings(call, reply, looked, settlement), *notes],
+    )
+    size = looked.result.returned_size if looked.result else plan.size
+    now = datetime.now(UTC)
+    settled = [settle_line(entry, plan, settlement, size, at=now)] if settlement else []
+    if looked.broken:
+        paths = [broken.part.path for broken in looked.broken]
+        await asyncio.to_thread(quarantine, entry.job, paths, shelf.home)
+    files = files_of(looked.images, reply)
+    lines: Sequence[LedgerLine] = [*settled, *call.doubts]
+    # an earlier run that was killed may have kept it already: then its word stands
+    record, lines = await store(record, lines, blobs=shelf.blobs, files=files)
+    await call.stored()
+    own = [line for line in lines if line.call_id == entry.id]
+    failure = _failure_of(record, reply, looked)
+    await call.answered(stage, record, own, error=failure, note=_note(record))
+    # only now, and only here: everything paid for lies safe elsewhere
+    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    return record, failure
+
+
+def _failure_of(record: Record, reply: Reply, looked: Looked) -> HeliographError | None:
+    """The error that an answer without a usable image is; everything is kept already."""
+    if reply.refusal is not None:
+        reply.refusal.record_id = record.id
+        reply.refusal.facts["cost_micro"] = record.cost
+        return reply.refusal
+    if looked.result is not None:
+        return None
+    defect = looked.broken[-1].defect if looked.broken else "there was none"
+    return CorruptImage(
+        "The image arrived damaged.",
+        why=f"Its bytes are no intact image: {defect}.",
+        remedy=f"It is charged ({dollars(record.cost)}) and kept in quarantine; ask again.",
+        charged=Charged.YES,
+        record_id=record.id,
+        facts={"cost_micro": record.cost},
+    )
+
+
+def is_still_to_be_had(error: HeliographError) -> bool:
+    """Whether the upstream keeps the answer of a failed call, to be asked for again at no cost."""
+    return error.facts.get("may_be_asked_for") is True
+
+
+async def write_down_unknown(
+    call: OpenCall, error: HeliographError, shelf: Shelf, *, goes_on: bool = False
+) -> LedgerLine | None:
+    """End a call whose outcome nobody knows, and say in `error` what it may have cost.
+
+    When even that fails, the spool is left where it is, the journal still says that the call was
+    sent, and the facts say why: no trouble with a disk may turn it into "not charged".
+
+    Args:
+        goes_on: the job is tried again, so it has no record yet.
+
+    Returns:
+        The hold line, or None when it could not be written.
+    """
+    error.charged = Charged.UNKNOWN
+    error.facts["may_have_cost_micro"] = call.entry.reserved
+    error.record_id = call.entry.job
+    hold = call.hold()
+    try:
+        await _note_unknown(call, hold, error, shelf, goes_on=goes_on)
+    except (StorageError, OSError) as trouble:
+        spool = spool_of(call, shelf.home)
+        error.facts |= {"not_written_down": str(trouble), "spool": str(spool)}
+        return None
+    error.facts["record"] = call.entry.job
+    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    return hold
+
+
+async def _note_unknown(
+    call: OpenCall, hold: LedgerLine, error: HeliographError, shelf: Shelf, *, goes_on: bool
+) -> None:
+    spool = spool_of(call, shelf.home)
+    arrived = [path for path in spool.rglob("*") if path.is_file()]
+    await asyncio.to_thread(quarantine, call.entry.job, arrived, shelf.home)
+    record: Record | None = None
+    if not goes_on:
+        warning = f"{error.what} It may have cost up to {dollars(call.entry.reserved)}."
+        record = record_of(
+            call.entry, call.plan, None, (), outcome=Outcome.UNKNOWN, cost=0, warnings=[warning]
+        )
+        lines = [hold, *call.doubts]
+        record, lines_kept = await store(record, lines, blobs=shelf.blobs, files={})
+        hold = next(line for line in lines_kept if line.call_id == call.entry.id)
+    await call.doubted(hold, record, error, error.what)
+
+
+async def let_go(call: OpenCall, error: HeliographError | None, note: str, home: Path) -> None:
+    """End a call that provably cost nothing."""
+    await call.released(error, note)
+    await asyncio.to_thread(shutil.rmtree, spool_of(call, home), ignore_errors=True)
+
+
+async def resolve(entry: CallEntry, micro: int | None, shelf: Shelf) -> CallEntry:
+    """Close a call of unknown outcome with what the provider's billing says.
+
+    Args:
+        micro: what was billed in micro-dollars; None when nothing was.
+
+    Raises:
+        StorageError: the call is not one of unknown outcome, or it cannot be written.
+    """
+    if not entry.stage.is_doubtful:
+        raise StorageError(
+            f"Call {entry.id} is {entry.stage.value}; there is nothing to resolve.",
+            why="Only calls that are unknown or held wait for an answer.",
+            remedy="`heliograph calls list --doubtful` shows them.",
+        )
+    plan = plan_from_document(entry.plan)
+    now = datetime.now(UTC)
+    stage = Stage.RELEASED if micro is None else Stage.SETTLED
+    said = "nothing was billed" if micro is None else f"{dollars(micro)} were billed"
+    after = moved(entry, stage, now, note=f"Resolved by hand: {said}.")
+    lines = [hold_release_line(entry, plan, after.changed)]
+    if micro is not None:
+        lines.append(resolved_line(entry, plan, micro, after.changed))
+    try:
+        record = await shelf.books.find(entry.job)
+    except RecordNotFound:
+        record = None  # a job that went on after this call may have none
+    if record is not None:
+        await store_lines(record, lines, name="resolved", blobs=shelf.blobs)
+    await shelf.journal.change(entry, after, lines=lines)
+    return after
+
+
+async def _settle(call: OpenCall, reply: Reply, looked: Looked, books: Books) -> Settlement | None:
+    """None when the upstream says that this answer is not charged."""
+    if reply.refusal is not None and reply.refusal.charged is Charged.NO:
+        return None
+    paid = [i for i in looked.images if i.role is not Role.DRAFT]
+    lost = [b for b in looked.broken if not b.part.thought]
+    before = 0
+    if reply.grounding:
+        start = month_start(datetime.now(UTC))
+        before = await books.queries_since(start, simulated=call.entry.simulated)
+    return settle(
+        call.plan,
+        reply.usage,
+        [*(i.returned_size for i in paid), *(call.plan.size for _ in lost)],
+        grounding=reply.grounding,
+        queries_before=before,
+    )
+
+
+def _warnings(
+    call: OpenCall, reply: Reply, looked: Looked, settlement: Settlement | None
+) -> list[str]:
+    warnings = list(looked.result.warnings) if looked.result else []
+    extras = sum(1 for i in looked.images if i.role is Role.EXTRA)
+    if extras:
+        warnings.append(
+            f"The answer held {extras + 1} finished images; each is billed, the last is the "
+            "result, the others are kept as extras."
+        )
+    for broken in looked.broken:
+        kind = "draft" if broken.part.thought else "image"
+        warnings.append(f"A damaged {kind} lies in quarantine: {broken.defect}.")
+    if reply.salvaged:
+        warnings.append(
+            "The answer broke off after the picture; the picture is whole, and is settled by "
+            "the price table because the usage never came."
+            if reply.usage is None
+            else "The answer broke off after the picture, which is whole."
+        )
+    elif settlement and settlement.anomaly:
+        warnings.append(
+            f"The reported usage cannot be right ({settlement.anomaly}); settled by the price "
+            "table instead."
+        )
+    if settlement and settlement.micro > call.entry.reserved:
+        warnings.append(
+            f"It cost {dollars(settlement.micro)}, more than the {dollars(call.entry.reserved)} "
+            "that the price list allows for; all of it is settled."
+        )
+    if reply.attempts > 1:
+        warnings.append(f"It took {reply.attempts} attempts; the failed ones are not charged.")
+    if call.doubts:
+        held = sum(line.micro for line in call.doubts)
+        warnings.append(
+            f"An earlier call of this job has an unknown outcome and may have cost up to "
+            f"{dollars(held)} besides; see `heliograph calls list`."
+        )
+    return warnings
+
+
+def _note(record: Record) -> str | None:
+    return record.warnings[0] if record.warnings else None
+
+
+def quarantine(job: str, files: Sequence[Path], home: Path) -> None:
+    """Put paid bytes aside that cannot be delivered; code never deletes them."""
+    folder = home / "quarantine" / job
+    for file in files:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        rest = file.with_name(file.name + ".rest")
+        for path in (file, rest):
+            if path.exists():
+                # the spool may be on another file system
+                shutil.move(path, folder / f"{path.parent.name}-{path.name}")
+
+
+def spool_of(call: OpenCall, home: Path) -> Path:
+    """The folder that takes the call's answer."""
+    return home / "spool" / call.entry.spool
