@@ -26,13 +26,15 @@ def canonical_key(plan: Plan) -> str:
     return _digest(_picture(plan))
 
 
-def fingerprint(plan: Plan) -> str:
-    """SHA-256 over everything that an idempotency key promises to repeat: the picture and what
-    is made of it.
+def fingerprint(plan: Plan, *, simulated: bool) -> str:
+    """SHA-256 over everything that an idempotency key promises to repeat: the picture, what is
+    made of it, and whether it is a real one.
     """
     exports = [_export(spec) for spec in plan.exports]
     order = {"tier": plan.tier, "strict": plan.request.strict, "exports": exports}
-    return _digest({**_picture(plan), **order, "stream": plan.request.stream})
+    return _digest(
+        {**_picture(plan), **order, "stream": plan.request.stream, "simulated": simulated}
+    )
 
 
 def _picture(plan: Plan) -> Mapping[str, Any]:
@@ -87,7 +89,7 @@ class Flights(Generic[T]):
 
     def __init__(self) -> None:
         self._named: dict[str, Flight[T]] = {}
-        self._all: set[Flight[T]] = set()
+        self._all: dict[Flight[T], asyncio.Task[T]] = {}
 
     def find(self, name: str) -> Flight[T] | None:
         """The flight that goes by a name, if it is in the air and takes riders."""
@@ -107,12 +109,11 @@ class Flights(Generic[T]):
     ) -> Flight[T]:
         """Send one off; others may join it by its names."""
         flight: Flight[T] = Flight(fingerprint=fingerprint)
-        flight.task = asyncio.ensure_future(work(flight))
-        self._all.add(flight)
+        flight.task = self._all[flight] = asyncio.ensure_future(work(flight))
         self._named |= dict.fromkeys(names, flight)
 
         def landed(task: "asyncio.Task[T]") -> None:
-            self._all.discard(flight)
+            del self._all[flight]
             for name in names:
                 if self._named.get(name) is flight:
                     del self._named[name]
@@ -125,19 +126,18 @@ class Flights(Generic[T]):
     async def wait(self) -> None:
         """Until every flight has landed."""
         while self._all:
-            await asyncio.wait([f.task for f in self._all if f.task is not None])
+            await asyncio.wait(self._all.values())
 
     async def abandon(self) -> None:
         """Stop every flight; each writes down what is known of it."""
-        for flight in list(self._all):
-            _stop(flight)
+        for flight, task in self._all.items():
+            _stop(flight, task)
         await self.wait()
 
 
-def _stop(flight: Flight[Any]) -> None:
+def _stop(flight: Flight[Any], task: "asyncio.Task[Any]") -> None:
     flight.stopped = True  # who got on now would be cancelled with it, and by nobody
-    if flight.task is not None:
-        flight.task.cancel()
+    task.cancel()
 
 
 async def ride(flight: Flight[T], *, is_patient: bool) -> T | None:
@@ -160,7 +160,7 @@ async def ride(flight: Flight[T], *, is_patient: bool) -> T | None:
         return task.result() if task.done() else None
     except asyncio.CancelledError:
         if flight.riders == 1 and not flight.left and not task.done():
-            _stop(flight)
+            _stop(flight, task)
             await asyncio.wait([task])
         raise
     finally:

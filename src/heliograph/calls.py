@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from heliograph.cache import canonical_key, fingerprint
-from heliograph.errors import HeliographError
+from heliograph.cache import canonical_key
+from heliograph.errors import CallTaken, HeliographError
 from heliograph.journal import (
     CallEntry,
     Claim,
@@ -35,12 +35,13 @@ from heliograph.ledger import (
     scopes_of,
 )
 from heliograph.ports import Blobs, Books, Imager, Journal, Provider
-from heliograph.storage import plan_to_document
+from heliograph.storage import plan_from_document, plan_to_document
 from heliograph.types import LedgerLine, Plan, Record
 
 LOG = logging.getLogger("heliograph")
 T = TypeVar("T")
 SPEND_WINDOW = timedelta(minutes=10)  # of the provider's spend limits (gemini-api.md 1.7)
+MOST_CALLS = 100  # of one job
 ROOM_WAIT = 5.0  # seconds after which to look again whether there is room
 
 
@@ -106,6 +107,7 @@ class OpenCall:
         self.doubts = tuple(doubts)
         self._journal = journal
         self._claim = claim
+        self._writing = asyncio.Lock()  # one step at a time, each from where the last one led
 
     async def room(self, project: str, ask: int) -> float:
         if self._spend_limit is None:
@@ -137,6 +139,7 @@ class OpenCall:
         reach("submitted")
 
     async def received(self) -> None:
+        """The whole answer lies in the spool."""
         reach("spooled")
         if self.entry.stage is Stage.SENT:
             await self._change(moved(self.entry, Stage.RECEIVED, _now()))
@@ -184,7 +187,12 @@ class OpenCall:
 
     def hold(self) -> LedgerLine:
         """The line that holds what this call may have cost."""
-        return hold_line(self.entry, self.plan, _now())
+        return hold_line(self.entry, self.plan, max(_now(), self.entry.changed))
+
+    async def at_rest(self) -> Stage:
+        """Where the call stands once no step is being written any more."""
+        async with self._writing:
+            return self.entry.stage
 
     def _claimed(self, state: ClaimState, error: HeliographError | None) -> Claim | None:
         if self._claim is None:
@@ -202,20 +210,28 @@ class OpenCall:
         before = self.entry
 
         async def write() -> None:
-            await self._journal.change(before, after, lines=lines, record=record, claim=claim)
-            self.entry = after
+            async with self._writing:
+                await self._journal.change(before, after, lines=lines, record=record, claim=claim)
+                self.entry = after
 
         # a step half-way written would leave us not knowing our own stage
         await unbroken(write())
 
 
 async def open_call(
-    job: str, number: int, plan: Plan, tools: Tools, *, doubts: Sequence[LedgerLine] = ()
+    job: str,
+    number: int,
+    plan: Plan,
+    tools: Tools,
+    *,
+    mark: str,
+    doubts: Sequence[LedgerLine] = (),
 ) -> OpenCall | Claim:
     """Set money aside and begin a call.
 
     Args:
         number: of the call within its job, from 1.
+        mark: fingerprint of the request, which a fallback plan does not change.
         doubts: hold lines of the job's earlier calls.
 
     Returns:
@@ -246,14 +262,10 @@ async def open_call(
             changed=now,
         )
     )
-    claim = _new_claim(job, plan, rules, now)
+    claim = _new_claim(job, plan, rules, now, mark)
     # the second call of a job has its key already
     wanted = claim if not doubts else None
-    taken = await unbroken(tools.journal.open(entry, reserve_line(entry, plan, now), claim=wanted))
-    if taken is not None:
-        return taken
-    reach("reserved")
-    return OpenCall(
+    call = OpenCall(
         entry,
         plan,
         tools.journal,
@@ -261,6 +273,19 @@ async def open_call(
         claim=claim,
         doubts=doubts,
     )
+    try:
+        taken = await unbroken(
+            tools.journal.open(entry, reserve_line(entry, plan, now), claim=wanted)
+        )
+    except asyncio.CancelledError:
+        # it may be written by now; nothing has left, so it is given back
+        with contextlib.suppress(CallTaken):
+            await unbroken(call.released(None, "Given up before it was sent."))
+        raise
+    if taken is not None:
+        return taken
+    reach("reserved")
+    return call
 
 
 async def reopen(entry: CallEntry, plan: Plan, shelf: Shelf) -> OpenCall:
@@ -275,16 +300,28 @@ async def reopen(entry: CallEntry, plan: Plan, shelf: Shelf) -> OpenCall:
     claim = await shelf.journal.claim(key) if key else None
     if claim is not None and claim.job != entry.job:
         claim = None
-    return OpenCall(after, plan, shelf.journal, claim=claim)
+    earlier = await shelf.journal.calls(
+        job=entry.job, stages=[Stage.UNKNOWN, Stage.HELD], limit=MOST_CALLS
+    )
+    doubts = [
+        hold_line(doubtful, plan_from_document(doubtful.plan), _held_at(doubtful))
+        for doubtful in reversed(earlier)
+        if doubtful.id != entry.id
+    ]
+    return OpenCall(after, plan, shelf.journal, claim=claim, doubts=doubts)
 
 
-def _new_claim(job: str, plan: Plan, rules: Rules, now: datetime) -> Claim | None:
+def _held_at(entry: CallEntry) -> datetime:
+    return next(step.at for step in entry.trail if step.stage is Stage.UNKNOWN)
+
+
+def _new_claim(job: str, plan: Plan, rules: Rules, now: datetime, mark: str) -> Claim | None:
     key = plan.request.idempotency_key
     if key is None:
         return None
     return Claim(
         key=key,
-        fingerprint=fingerprint(plan),
+        fingerprint=mark,
         job=job,
         state=ClaimState.RUNNING,
         expires=now + rules.key_life,
@@ -301,7 +338,9 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
             with contextlib.suppress(asyncio.CancelledError):  # impatience does not add up
                 await asyncio.wait([task])
         if not task.cancelled() and task.exception() is not None:
-            LOG.warning("an answer was kept only in part", exc_info=task.exception())
+            LOG.warning(
+                "a step went on after a cancellation, and failed", exc_info=task.exception()
+            )
         raise
 
 

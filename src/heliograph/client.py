@@ -36,7 +36,7 @@ from heliograph.providers.emulated import Emulator
 from heliograph.providers.gemini import HOST, Gemini, encode
 from heliograph.providers.http import Listing, unanswered
 from heliograph.providers.wire import WireRequest
-from heliograph.recovery import recover
+from heliograph.recovery import Recovered
 from heliograph.types import Finish, Plan, Request, Result
 from heliograph.upstream import Access, Keys, Upstream, dial
 
@@ -266,7 +266,7 @@ class AsyncHeliograph(Library):
     async def _obtain_by_key(self, order: Order, tools: _Parts, key: str) -> Obtained:
         """One job for one key, whoever asks and how often."""
         plan, name = order.plan, f"key {key}"
-        mark = fingerprint(plan)
+        mark = fingerprint(plan, simulated=tools.provider.simulated)
         end = time.monotonic() + self.settings.patience
         wait = JOIN_WAIT / 10
         while time.monotonic() < end:
@@ -286,9 +286,7 @@ class AsyncHeliograph(Library):
             if found.state is ClaimState.FINAL:
                 return await pipeline.replay(found, plan, tools)
             # another process is making it, or has left it half-made
-            await recover(
-                tools, self._observer, provider=tools.resumer, in_the_air=self._is_in_the_air
-            )
+            await self._recover(await self._open_store(), tools.resumer)
             await asyncio.sleep(wait)
             wait = min(JOIN_WAIT, wait * 2)
         raise CallTaken(
@@ -324,6 +322,11 @@ class AsyncHeliograph(Library):
 
     def _is_in_the_air(self, job: str) -> bool:
         return self._flights.has(job)
+
+    async def recover(self) -> tuple[Recovered, ...]:
+        """Finish what processes that are gone had left open, and what waits in this one."""
+        parts = self._parts
+        return await self._recover(await self._open_store(), parts.resumer if parts else None)
 
     async def access(self) -> Access:
         """Which upstream paid calls go to; starts the emulator when that is it."""
@@ -370,7 +373,7 @@ class AsyncHeliograph(Library):
             self._observer(Event(name="shared", job="", at=0.0, facts=facts))
         # calls that were submitted and never fetched: their upstream has the answers
         resumer = upstream.provider("interactions")
-        await recover(store, self._observer, provider=resumer, in_the_air=self._is_in_the_air)
+        await self._recover(store, resumer)
         return _Parts(
             provider=upstream.provider(self.settings.transport),
             resumer=resumer,

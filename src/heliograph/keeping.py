@@ -7,6 +7,7 @@ and no byte that may be paid for is deleted before it lies safe elsewhere.
 import asyncio
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from heliograph.errors import (
 from heliograph.journal import CallEntry, Stage, moved
 from heliograph.killpoints import reach
 from heliograph.ledger import (
+    HOLD_RELEASE,
+    SETTLE,
     Settlement,
+    hold_line,
     hold_release_line,
     month_start,
     resolved_line,
@@ -52,6 +56,7 @@ async def take_in(
             any process with this library tries again.
     """
     try:
+        await call.received()
         looked = await look(reply, call.plan, shelf.imager)
         reach("looked")
         return await _keep(call, reply, looked, shelf, notes)
@@ -92,8 +97,8 @@ async def _keep(
     size = looked.result.returned_size if looked.result else plan.size
     now = datetime.now(UTC)
     settled = [settle_line(entry, plan, settlement, size, at=now)] if settlement else []
-    if looked.broken:
-        paths = [broken.part.path for broken in looked.broken]
+    paths = [part.path for part in (*(b.part for b in looked.broken), *looked.tailed)]
+    if paths:
         await asyncio.to_thread(quarantine, entry.job, paths, shelf.home)
     files = files_of(looked.images, reply)
     lines: Sequence[LedgerLine] = [*settled, *call.doubts]
@@ -147,7 +152,8 @@ async def write_down_unknown(
         The hold line, or None when it could not be written.
     """
     error.charged = Charged.UNKNOWN
-    error.facts["may_have_cost_micro"] = call.entry.reserved
+    held = sum(line.micro for line in call.doubts)
+    error.facts["may_have_cost_micro"] = call.entry.reserved + held
     error.record_id = call.entry.job
     hold = call.hold()
     try:
@@ -201,21 +207,71 @@ async def resolve(entry: CallEntry, micro: int | None, shelf: Shelf) -> CallEntr
             remedy="`heliograph calls list --doubtful` shows them.",
         )
     plan = plan_from_document(entry.plan)
-    now = datetime.now(UTC)
-    stage = Stage.RELEASED if micro is None else Stage.SETTLED
-    said = "nothing was billed" if micro is None else f"{dollars(micro)} were billed"
-    after = moved(entry, stage, now, note=f"Resolved by hand: {said}.")
-    lines = [hold_release_line(entry, plan, after.changed)]
+    now = max(datetime.now(UTC), entry.changed)
+    lines: Sequence[LedgerLine] = [hold_release_line(entry, plan, now)]
     if micro is not None:
-        lines.append(resolved_line(entry, plan, micro, after.changed))
+        lines = [*lines, resolved_line(entry, plan, micro, now)]
     try:
         record = await shelf.books.find(entry.job)
     except RecordNotFound:
         record = None  # a job that went on after this call may have none
     if record is not None:
-        await store_lines(record, lines, name="resolved", blobs=shelf.blobs)
+        number = entry.id.rpartition("-")[2]
+        # a run that was killed between file and database has decided already
+        lines = await store_lines(record, lines, name=f"resolved-{number}", blobs=shelf.blobs)
+    billed = next((line.micro for line in lines if line.kind == SETTLE), None)
+    stage = Stage.RELEASED if billed is None else Stage.SETTLED
+    said = "nothing was billed" if billed is None else f"{dollars(billed)} were billed"
+    after = moved(entry, stage, now, note=f"Resolved by hand: {said}.")
     await shelf.journal.change(entry, after, lines=lines)
     return after
+
+
+async def resolve_without_call(hold: LedgerLine, micro: int | None, shelf: Shelf) -> None:
+    """Close a hold whose call is not in the journal any more, as after a rebuild.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    now = datetime.now(UTC)
+    call_id = hold.call_id or hold.record_id
+    release = replace(
+        hold, entry_id=f"{call_id}-{HOLD_RELEASE}", kind=HOLD_RELEASE, micro=-hold.micro, at=now
+    )
+    lines: Sequence[LedgerLine] = [release]
+    if micro is not None:
+        note = {"note": "resolved by hand"}
+        settled = replace(
+            hold, entry_id=f"{call_id}-{SETTLE}", kind=SETTLE, micro=micro, at=now, detail=note
+        )
+        lines = [release, settled]
+    record = await shelf.books.find(hold.record_id)
+    number = call_id.rpartition("-")[2]
+    lines = await store_lines(record, lines, name=f"resolved-{number}", blobs=shelf.blobs)
+    await shelf.books.keep(record, lines)
+
+
+async def keep_doubts(call: OpenCall, error: HeliographError, shelf: Shelf) -> None:
+    """Give a job a record that ended without one, though an earlier call of it may be charged.
+
+    Args:
+        call: the earlier call, in doubt.
+    """
+    record = record_of(
+        call.entry,
+        call.plan,
+        None,
+        (),
+        outcome=Outcome.UNKNOWN,
+        cost=0,
+        warnings=[f"{call.entry.note} It may have cost up to {dollars(call.entry.reserved)}."],
+    )
+    lines = [hold_line(call.entry, call.plan, call.entry.changed)]
+    try:
+        record, kept = await store(record, lines, blobs=shelf.blobs, files={})
+        await shelf.books.keep(record, kept)
+    except (StorageError, OSError) as trouble:
+        error.facts["not_written_down"] = str(trouble)
 
 
 async def _settle(call: OpenCall, reply: Reply, looked: Looked, books: Books) -> Settlement | None:
@@ -257,6 +313,8 @@ def _warnings(
             if reply.usage is None
             else "The answer broke off after the picture, which is whole."
         )
+        if reply.unmarked:
+            warnings.append("It broke off before it could say whether this is only a draft.")
     elif settlement and settlement.anomaly:
         warnings.append(
             f"The reported usage cannot be right ({settlement.anomaly}); settled by the price "
@@ -283,7 +341,7 @@ def _note(record: Record) -> str | None:
 
 
 def quarantine(job: str, files: Sequence[Path], home: Path) -> None:
-    """Put paid bytes aside that cannot be delivered; code never deletes them."""
+    """Put paid bytes aside that cannot be delivered; code never deletes or replaces them."""
     folder = home / "quarantine" / job
     for file in files:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -291,7 +349,15 @@ def quarantine(job: str, files: Sequence[Path], home: Path) -> None:
         for path in (file, rest):
             if path.exists():
                 # the spool may be on another file system
-                shutil.move(path, folder / f"{path.parent.name}-{path.name}")
+                shutil.move(path, _free_name(folder, f"{path.parent.name}-{path.name}"))
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    """A name that nothing has: an earlier call of the job may have put its pieces here."""
+    target, number = folder / name, 2
+    while target.exists():
+        target, number = folder / f"{number}-{name}", number + 1
+    return target
 
 
 def spool_of(call: OpenCall, home: Path) -> Path:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import sys
+import weakref
 from pathlib import Path
 
 from heliograph.errors import StorageError
@@ -34,12 +35,30 @@ else:
     def _lock(file: int) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        except OSError:
+            return False  # held, or nobody can tell: then it counts as held
         return True
 
     def _wait_for_lock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _take(file: int) -> None:
+    if not _lock(file):
+        raise OSError("the file system has no locks")
+
+
+_held: "weakref.WeakSet[Lease]" = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A forked child is not the process that holds the lease, and must not keep it alive."""
+    for lease in list(_held):
+        lease.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 class Lease:
@@ -57,8 +76,8 @@ class Lease:
             self.library = _library_id(home)
             # locked before it can be seen: nobody may find it unlocked and think us dead
             hidden = self._folder / f".{self.owner}"
-            self._file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            _lock(self._file)
+            self._file: int = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            _take(self._file)
             os.write(self._file, str(os.getpid()).encode())
             hidden.rename(self._path)
         except OSError as error:
@@ -67,6 +86,7 @@ class Lease:
                 why=str(error),
                 remedy=f"Check {home} and its access rights; nothing was sent.",
             ) from error
+        _held.add(self)
 
     @property
     def _path(self) -> Path:
@@ -80,8 +100,14 @@ class Lease:
         """Owners whose processes live now, this one included."""
         return frozenset({self.owner, *_living(self._folder)})
 
+    def forget(self) -> None:
+        """Close the file without giving the place up; for a forked child."""
+        with contextlib.suppress(OSError):
+            os.close(self._file)
+
     def close(self) -> None:
         """Give the place up."""
+        _held.discard(self)
         with contextlib.suppress(OSError):
             self._path.unlink()
         with contextlib.suppress(OSError):
@@ -94,8 +120,11 @@ def _living(folder: Path) -> dict[str, int]:
     for path in folder.glob("[!.]*"):
         try:
             file = os.open(path, os.O_RDWR)
+        except (FileNotFoundError, IsADirectoryError):
+            continue  # its process has just left, or it is none of ours
         except OSError:
-            continue  # its process has just left
+            living[path.name] = 0  # who cannot be asked is not dead
+            continue
         try:
             if _lock(file):
                 path.unlink(missing_ok=True)

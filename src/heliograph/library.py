@@ -17,15 +17,16 @@ from heliograph.calls import Rules
 from heliograph.errors import ConfigurationError, InvalidRequest, Problem, RecordNotFound
 from heliograph.imaging import VipsImager, ending
 from heliograph.journal import CallEntry, Stage
-from heliograph.keeping import resolve
+from heliograph.keeping import resolve, resolve_without_call
 from heliograph.leases import Lease
-from heliograph.ledger import TAG, TOTAL, WINDOWS, Balance, scopes_of
+from heliograph.ledger import HOLD, HOLD_RELEASE, TAG, TOTAL, WINDOWS, Balance, scopes_of
 from heliograph.money import MAX_MICRO, dollars, parse_dollars
 from heliograph.observe import fan_out, log_event
 from heliograph.planning import plan as make_plan
+from heliograph.planning.check import is_tag
 from heliograph.planning.cover import refuse_enlarging
 from heliograph.planning.uses import for_picture
-from heliograph.ports import Blobs, Books, CostRow, Finding, Imager, Journal, Observer
+from heliograph.ports import Blobs, Books, CostRow, Finding, Imager, Journal, Observer, Provider
 from heliograph.recovery import Recovered, recover
 from heliograph.settings import Settings, load_settings
 from heliograph.storage import FileCheck, RebuildReport, open_storage, rebuild, verify
@@ -74,6 +75,7 @@ class Library:
         self._observer = fan_out(log_event, *([observer] if observer else []))
         self._store: Store | None = None
         self._building = asyncio.Lock()
+        self._recovering = asyncio.Lock()
         self._closed = False
 
     # ------------------------------------------------------------ images
@@ -190,9 +192,43 @@ class Library:
         store = await self._open_store()
         return await resolve(await store.journal.find_call(call_id), micro, store)
 
+    async def resolve_hold(self, record_id: str, micro: int | None) -> None:
+        """Close the hold of a record whose call is not in the journal, as after a rebuild.
+
+        Raises:
+            RecordNotFound: none or several match, or nothing is held for it.
+        """
+        store = await self._open_store()
+        record = await store.books.find(record_id)
+        lines = {line.entry_id: line for line in await store.books.lines(record.id)}
+        holds = [
+            line
+            for line in lines.values()
+            if line.kind == HOLD and f"{line.call_id}-{HOLD_RELEASE}" not in lines
+        ]
+        if not holds:
+            raise RecordNotFound(
+                f"Nothing is held for {record.id[:8]}.",
+                remedy="`heliograph budget show` tells what is held at all.",
+            )
+        for hold in holds:
+            await resolve_without_call(hold, micro, store)
+
     async def recover(self) -> tuple[Recovered, ...]:
         """Finish what processes that are gone had left open; it also happens at every opening."""
-        return await recover(await self._open_store(), self._observer)
+        return await self._recover(await self._open_store(), None)
+
+    async def _recover(self, store: Store, provider: Provider | None) -> tuple[Recovered, ...]:
+        # two tasks of one client would both find a call that one of them has just taken over
+        async with self._recovering:
+            return await recover(
+                store, self._observer, provider=provider, in_the_air=self._is_in_the_air
+            )
+
+    def _is_in_the_air(self, job: str) -> bool:
+        """Whether this client is making a job; a library alone makes none."""
+        del job
+        return False
 
     async def is_alive(self, call: CallEntry) -> bool:
         """Whether a living process is making this call."""
@@ -263,7 +299,7 @@ class Library:
                 rules=_rules(settings),
                 home=settings.home,
             )
-            await recover(self._store, self._observer)
+            await self._recover(self._store, None)
         return self._store
 
     async def _close_store(self) -> None:
@@ -288,7 +324,7 @@ def _rules(settings: Settings) -> Rules:
 
 def _budget_name(name: str) -> str:
     kind, _, tag = name.partition("/")
-    if name in (TOTAL, *WINDOWS) or (kind == TAG and tag):
+    if name in (TOTAL, *WINDOWS) or (kind == TAG and is_tag(tag)):
         return name
     problem = Problem(
         field="budget",

@@ -5,6 +5,7 @@ walked to the end; what is broken is kept aside with its defect, never dropped.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ class Looked:
 
     images: tuple[Image, ...]
     broken: tuple[Broken, ...]
+    tailed: tuple[ReplyImage, ...] = ()  # as they came, with bytes behind the picture
 
     @property
     def result(self) -> Image | None:
@@ -38,6 +40,9 @@ class Looked:
 async def look(reply: Reply, plan: Plan, imager: Imager) -> Looked:
     """Check every image: type and size from its header, wholeness by decoding it."""
     finals = [part for part in reply.images if not part.thought]
+    if reply.salvaged:
+        # a picture that was cut is not the result when a whole one came before it
+        finals = [part for part in finals if part.defect is None]
     images: list[Image] = []
     broken: list[Broken] = []
     for part in reply.images:
@@ -49,7 +54,9 @@ async def look(reply: Reply, plan: Plan, imager: Imager) -> Looked:
             images.append(checked)
         else:
             broken.append(checked)
-    return Looked(images=tuple(images), broken=tuple(broken))
+    came = {image.received for image in images}
+    tailed = tuple(part for part in reply.images if part.sha256 in came)
+    return Looked(images=tuple(images), broken=tuple(broken), tailed=tailed)
 
 
 async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> Image | Broken:
@@ -72,11 +79,25 @@ async def _look_at(part: ReplyImage, role: Role, plan: Plan, imager: Imager) -> 
         warnings = []
     if not found.intact:
         return Broken(part=part, defect=found.defect or "it does not decode")
+    received = None
     if found.trailing:
-        warnings.append(f"{found.trailing} bytes stand after the end of the image.")
+        warnings.append(
+            f"{found.trailing} bytes stood after the end of the image; they were cut off, and the "
+            "file as it came lies in quarantine."
+        )
+        received = part.sha256
+        part = await asyncio.to_thread(_without_tail, part, found.trailing)
     judgement = judge(header.pixels, plan)
     image = _image(part, header, role, judgement.verdict, [*judgement.warnings, *warnings])
-    return replace(image, returned_size=judgement.returned_size)
+    return replace(image, returned_size=judgement.returned_size, received=received)
+
+
+def _without_tail(part: ReplyImage, trailing: int) -> ReplyImage:
+    """The picture alone: what stands behind it may be anything, and must not be passed on."""
+    data = part.path.read_bytes()[: part.size - trailing]
+    path = part.path.with_name(f"{part.path.name}.cut")
+    path.write_bytes(data)
+    return replace(part, path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def _walked(path: Path) -> Inspection:

@@ -59,6 +59,3 @@ class MemoryLog:
     async def submitted(self, remote: str) -> None:
         self.steps.append("submitted")
         self.remote = remote
-
-    async def received(self) -> None:
-        self.steps.append("received")

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from heliograph.cache import Flight, canonical_key
+from heliograph.cache import Flight, canonical_key, fingerprint
 from heliograph.calls import OpenCall, Tools, open_call, unbroken
 from heliograph.errors import (
     Charged,
@@ -32,7 +32,14 @@ from heliograph.errors import (
 )
 from heliograph.imaging import check_references
 from heliograph.journal import UNSENT, Claim
-from heliograph.keeping import let_go, spool_of, take_in, write_down_unknown
+from heliograph.keeping import (
+    is_still_to_be_had,
+    keep_doubts,
+    let_go,
+    spool_of,
+    take_in,
+    write_down_unknown,
+)
 from heliograph.killpoints import reach
 from heliograph.ledger import refuse_above_limit
 from heliograph.money import dollars
@@ -42,6 +49,7 @@ from heliograph.ports import Event, Imager, Observer
 from heliograph.providers.kinds import POLICY, kind_of, model_is_gone
 from heliograph.types import Export, ExportSpec, LedgerLine, Plan, Record, Request, Result, Verdict
 
+WRONG = (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
 LEAST_FREE = 256 << 20  # bytes
 
 
@@ -109,7 +117,9 @@ async def find_twin(plan: Plan, tools: Tools) -> Obtained | None:
     if job is None:
         return None
     record = await tools.books.find(job)
-    if record.result is None:
+    if record.result is None or record.finish_reason is None:
+        return None  # an answer that broke off is no twin of a whole one
+    if plan.request.strict and record.verdict in WRONG:
         return None
     stored = await tools.blobs.keys(record.result.key)
     if record.result.key not in stored:
@@ -139,7 +149,31 @@ async def obtain(
     Raises:
         HeliographError: see the tree in errors.py; `record_id` names what was kept.
     """
+    doubted: list[OpenCall] = []
     job = flight.job = secrets.token_hex(16)
+    try:
+        return await _obtain(job, order, tools, observer, flight=flight, doubted=doubted)
+    except HeliographError as error:
+        if doubted and error.charged is Charged.NO:
+            # this failure cost nothing, but an earlier call of the job may have
+            error.charged = Charged.UNKNOWN
+            error.record_id = job
+            error.facts["may_have_cost_micro"] = sum(c.entry.reserved for c in doubted)
+            error.facts["calls_in_doubt"] = [call.entry.id for call in doubted]
+            await unbroken(keep_doubts(doubted[0], error, tools))
+        raise
+
+
+async def _obtain(
+    job: str,
+    order: Order,
+    tools: Tools,
+    observer: Observer,
+    *,
+    flight: Flight[Any],
+    doubted: list[OpenCall],
+) -> Obtained | Claim:
+    mark = fingerprint(order.plan, simulated=tools.provider.simulated)
     doubts: list[LedgerLine] = []
     notes: list[str] = []
     plans = list(order.plans)
@@ -149,7 +183,7 @@ async def obtain(
         say = _teller(observer, job)
         say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
         _refuse_full_disk(tools.home)
-        call = await open_call(job, number, plan, tools, doubts=doubts)
+        call = await open_call(job, number, plan, tools, mark=mark, doubts=doubts)
         if isinstance(call, Claim):
             return call
         try:
@@ -158,10 +192,10 @@ async def obtain(
             error.facts["simulated"] = call.entry.simulated
             if isinstance(error, OutcomeUnknown) and "held" in error.facts:
                 doubts.append(error.facts.pop("held"))
+                doubted.append(call)
                 say("retrying", error=error.code, what=error.what, wait=0.0, may_pay_twice=True)
                 continue
             if len(plans) == 1 or not _may_fall_back(error):
-                _admit_doubts(error, doubts)
                 raise
             plans.pop(0)
             notes.append(f"{plan.model} could not answer, so {plans[0].model} did: {error.what}")
@@ -189,7 +223,10 @@ async def _one_call(
         observer(event)
 
     spool = spool_of(call, tools.home)
+    limit, high = call.plan.request.max_cost, call.plan.estimate.high
     may_repeat = tools.rules.retry_unknown and not call.doubts
+    if limit is not None and limit < 2 * high:
+        may_repeat = False  # both might be charged
     try:
         await asyncio.to_thread(spool.mkdir, parents=True, mode=0o700)
         reply = await tools.provider.generate(call.plan, spool, call, watch)
@@ -228,7 +265,7 @@ async def _end_failed(
 
 async def _end_given_up(call: OpenCall, tools: Tools, observer: Observer) -> None:
     """Nobody waits any more; what has left is written down as unknown."""
-    if call.entry.stage in UNSENT:
+    if await call.at_rest() in UNSENT:
         await unbroken(let_go(call, None, "Given up before it was sent.", tools.home))
         return
     if call.entry.remote is not None:
@@ -236,14 +273,6 @@ async def _end_given_up(call: OpenCall, tools: Tools, observer: Observer) -> Non
     error = OutcomeUnknown("Given up while waiting.", charged=Charged.UNKNOWN)
     await unbroken(write_down_unknown(call, error, tools))
     observer(Event(name="given up", job=call.entry.job, at=0.0, facts=error.facts))
-
-
-def _admit_doubts(error: HeliographError, doubts: Sequence[LedgerLine]) -> None:
-    """A failure that cost nothing says so only if no earlier call of its job may have."""
-    if doubts and error.charged is Charged.NO:
-        error.charged = Charged.UNKNOWN
-        error.facts["may_have_cost_micro"] = sum(line.micro for line in doubts)
-        error.facts["calls_in_doubt"] = [line.call_id for line in doubts]
 
 
 def _may_fall_back(error: HeliographError) -> bool:
@@ -277,28 +306,31 @@ async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Resul
     record, plan = obtained.record, obtained.plan
     say = _teller(observer, record.id)
     try:
-        _refuse_mismatch(record, plan)
+        _refuse_mismatch(obtained)
         scratch = tools.home / "exports" / record.id
         original = await tools.blobs.local(_result_key(record), scratch)
         reach("exporting")
         exports = await export(record, original, plan.exports, tools.imager, tools.home)
     except HeliographError as error:
         error.facts["simulated"] = record.simulated
+        if obtained.source != "call":
+            error.charged = _charged(obtained)
         raise
     say("exported", files=len(exports))
     return Result(record=record, plan=plan, path=original, exports=exports, source=obtained.source)
 
 
-def _refuse_mismatch(record: Record, plan: Plan) -> None:
-    wrong = record.verdict in (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
+def _refuse_mismatch(obtained: Obtained) -> None:
+    record, plan = obtained.record, obtained.plan
+    wrong = record.verdict in WRONG
     if not plan.request.strict or not wrong or record.result is None or record.verdict is None:
         return
     raise SizeMismatch(
         f"Asked for {plan.expected or plan.size}, got {record.result.pixels}.",
         why=" ".join(record.warnings) or None,
-        remedy=f"The image is kept as {record.id[:8]} and charged at "
+        remedy=f"The image is kept as {record.id[:8]} and was charged at "
         f"{dollars(record.cost)}; leave out strict to accept such answers.",
-        charged=Charged.YES,
+        charged=_charged(obtained),
         record_id=record.id,
         facts={
             "verdict": record.verdict.value,
@@ -307,6 +339,11 @@ def _refuse_mismatch(record: Record, plan: Plan) -> None:
             "cost_micro": record.cost,
         },
     )
+
+
+def _charged(obtained: Obtained) -> Charged:
+    """Whether this request was charged; what another call paid for is not charged again."""
+    return Charged.YES if obtained.source == "call" and obtained.record.cost else Charged.NO
 
 
 async def export(

@@ -55,9 +55,6 @@ class CallLog(Protocol):
     async def submitted(self, remote: str) -> None:
         """The upstream gave the call an id of its own."""
 
-    async def received(self) -> None:
-        """The whole answer lies in the spool."""
-
 
 class Provider(Protocol):
     """An upstream that makes images."""

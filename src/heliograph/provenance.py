@@ -61,7 +61,7 @@ def record_of(
         grounding=plain(reply.grounding) if reply and reply.grounding else {},
         timing=plain(reply.timing) if reply else {},
         texts=tuple(t.text for t in reply.texts if not t.thought) if reply else (),
-        turn=_turn(reply) if reply else (),
+        turn=_turn(reply, images) if reply else (),
         warnings=tuple(warnings),
         finish_reason=(reply.block_reason or reply.finish_reason) if reply else None,
         model_version=reply.model_version if reply else None,
@@ -91,13 +91,18 @@ def files_of(images: Sequence[Image], reply: Reply) -> dict[str, Path]:
     return files
 
 
-def _turn(reply: Reply) -> tuple[Mapping[str, Any], ...]:
+def _turn(reply: Reply, images: Sequence[Image]) -> tuple[Mapping[str, Any], ...]:
+    kept = {image.received: image.sha256 for image in images if image.received}
     spoken = (part for part in _parts(reply) if not part.thought)
-    return tuple(_part_facts(part) for part in sorted(spoken, key=lambda part: part.position))
+    in_order = sorted(spoken, key=lambda part: part.position)
+    return tuple(_part_facts(part, kept) for part in in_order)
 
 
-def _part_facts(part: ReplyImage | ReplyText) -> Mapping[str, Any]:
-    facts = {"text": part.text} if isinstance(part, ReplyText) else {"image": part.sha256}
+def _part_facts(part: ReplyImage | ReplyText, kept: Mapping[str, str]) -> Mapping[str, Any]:
+    if isinstance(part, ReplyText):
+        facts = {"text": part.text}
+    else:
+        facts = {"image": kept.get(part.sha256, part.sha256)}
     if part.signature:
         facts["signature"] = _signature_key(part.signature)
     return facts

@@ -93,17 +93,18 @@ async def _finish(
                 LOG.info("%s waits for %s, not the upstream now", entry.id, entry.upstream)
                 return None  # its upstream still knows the answer, at no cost
             provider = None  # an emulator that is gone knows nothing any more
-    plan = plan_from_document(entry.plan)
     try:
-        call = await reopen(entry, plan, shelf)
-    except CallTaken:
-        return None  # somebody else was quicker
-    try:
+        call = await reopen(entry, plan_from_document(entry.plan), shelf)
         if remote is not None and entry.remote is None:
             await call.submitted(remote)
         await _end(call, shelf, provider, observer)
-    except (StorageError, OSError) as error:
-        LOG.warning("%s could not be finished: %s", entry.id, error)
+    except CallTaken:
+        return None  # somebody else was quicker
+    except (HeliographError, OSError, ValueError, LookupError, TypeError) as error:
+        # one call that cannot be finished must not close the library
+        LOG.warning("call %s could not be finished and stays open: %s", entry.id, error)
+        facts = {"call": entry.id, "why": str(error)}
+        observer(Event(name="not recovered", job=entry.job, at=0.0, facts=facts))
         return None
     entry = call.entry
     if entry.stage.is_open:
@@ -132,10 +133,11 @@ async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer
             reply = await provider.resume(call.plan, spool, entry.remote, call, observer)
         else:
             reply = await asyncio.to_thread(reread_answer, spool, entry.transport)
-        await call.received()
     except HeliographError as error:
         if is_still_to_be_had(error):
             return
+        if isinstance(error, StorageError):
+            raise  # our own trouble proves nothing
         if error.charged is Charged.NO:
             await let_go(call, error, f"The upstream had said: {error.what}", shelf.home)
         else:

@@ -282,6 +282,7 @@ class Reply:
     timing: Timing = field(default_factory=Timing)
     attempts: int = 1
     salvaged: bool = False  # it broke off, after the image was complete
+    unmarked: bool = False  # it broke off before the image could be marked as a thought
     refusal: Refused | None = None  # why there is no image, and whether that was charged
 
 
@@ -328,6 +329,7 @@ class Image:
     returned_size: str | None = None  # the size tier that the pixels amount to
     warnings: tuple[str, ...] = ()
     signature: Signature | None = None
+    received: str | None = None  # SHA-256 as it came, where bytes behind its end were cut off
 
 
 @dataclass(frozen=True, kw_only=True)

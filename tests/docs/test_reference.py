@@ -14,7 +14,7 @@ from tests.docs.fenced import ROOT
 from heliograph import errors
 from heliograph.cli import build_app
 from heliograph.cli.reference import PAGES, main
-from heliograph.settings import KEY_NAMES, Settings
+from heliograph.settings import KEY_NAMES, POOL_NAMES, Settings
 
 REFERENCE = ROOT / "docs" / "reference"
 REMEDY = "run: make docs"
@@ -43,7 +43,7 @@ def test_every_setting_is_explained() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description in rows[f"HELIOGRAPH_{name.upper()}"]
-    assert {*KEY_NAMES} <= rows.keys()
+    assert {*KEY_NAMES, *POOL_NAMES} <= rows.keys()
 
 
 def test_every_error_and_exit_code_is_explained() -> None:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import keyring
-import keyring.backend
-import keyring.errors
 import pytest
 from PIL import Image
 from tests.e2e.conftest import Emulated
+from tests.keyring_double import Drawer, Shut, drawer_in_place
 
 from heliograph import Heliograph, Result
 from heliograph.cli import build_app
@@ -50,43 +50,10 @@ class Said:
 Say = Callable[..., Said]
 
 
-class Drawer(keyring.backend.KeyringBackend):
-    """A keyring in memory, as the library lets anyone register."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.kept[service, username]
-
-
-class Shut(Drawer):
-    """A machine without any keyring."""
-
-    def get_password(self, service: str, username: str) -> str | None:
-        del service, username
-        raise keyring.errors.NoKeyringError("no backend")
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        del service, username, password
-        raise keyring.errors.NoKeyringError("no backend")
-
-
 @pytest.fixture(autouse=True)
 def drawer() -> Iterator[Drawer]:
-    before, drawer = keyring.get_keyring(), Drawer()
-    keyring.set_keyring(drawer)
-    yield drawer
-    keyring.set_keyring(before)
+    with drawer_in_place() as drawer:
+        yield drawer
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +135,9 @@ def test_doctor_without_a_key_uses_the_emulator(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert list(lines) == [
-        *("python", "key", "upstream", "model", "clock", "disk", "library", "workers")
+        *("python", "calls", "reuse", "budget"),
+        *("key", "upstream", "model", "clock", "disk", "library"),
+        *("journal", "limits", "books", "workers"),
     ]
     assert lines["key"].startswith("warn")
     assert "heliograph auth set" in lines["key"]
@@ -297,6 +266,58 @@ def test_doctor_goes_on_with_broken_settings(say: Say, monkeypatch: pytest.Monke
     assert "HELIOGRAPH_WORKERS" in done.checks["settings"]["finding"]
 
 
+def test_doctor_says_how_calls_are_made_and_bounded(
+    say: Say, monkeypatch: pytest.MonkeyPatch, upstream: Callable[..., Upstream]
+) -> None:
+    upstream("gemini-3-pro-image")
+    usual = say("doctor", "--json").checks
+    assert usual["calls"]["finding"].startswith("by generate_content: ")
+    assert "never asked for again" in usual["calls"]["finding"]
+    assert "with a seed for 30 days; an idempotency key for 3 days" in usual["reuse"]["finding"]
+    assert "no limit of ours in ten minutes" in usual["budget"]["finding"]
+    for name, value in {
+        "TRANSPORT": "interactions",
+        "RETRY_UNKNOWN": "true",
+        "WRITE_TIMEOUT": "61",
+        "LATE_TIMEOUT": "0",
+        "SILENCE_TIMEOUT": "31.5",
+        "CACHE": "off",
+        "IDEMPOTENCY_TTL": "90000",
+        "BUDGET_ZONE": "America/Los_Angeles",
+        "SPEND_PER_10_MINUTES": "10",
+    }.items():
+        monkeypatch.setenv(f"HELIOGRAPH_{name}", value)
+    changed = say("doctor", "--json").checks
+    assert changed["calls"]["finding"] == (
+        "by interactions: 5 s to connect, 61 s to send, 180 s to the first byte and 0 s more for a "
+        "late picture, 31.5 s of silence, 300 s in all; an unknown outcome is asked for once more, "
+        "and may be paid twice"
+    )
+    assert changed["reuse"]["finding"] == (
+        "no earlier picture answers; an idempotency key for 25 hours"
+    )
+    assert changed["budget"]["finding"] == (
+        "days and months begin in America/Los_Angeles; at most $10.00 in ten minutes"
+    )
+
+
+def test_doctor_counts_several_keys_and_names_their_projects(
+    say: Say, monkeypatch: pytest.MonkeyPatch, upstream: Callable[..., Upstream]
+) -> None:
+    server = upstream("gemini-3-pro-image")
+    monkeypatch.setenv("GEMINI_API_KEYS", f"prod={SECRET},prod={SECRET}-2,spare={SECRET}-3")
+    done = say("doctor", "--json")
+    assert done.checks["key"]["state"] == "ok"
+    assert done.checks["key"]["finding"] == (
+        "3 keys from GEMINI_API_KEYS in the environment: prod (2), spare"
+    )
+    assert server.keys == [SECRET]
+    monkeypatch.setenv("GEMINI_API_KEYS", f"prod={SECRET},two words")
+    done = say("doctor", "--json")
+    assert (done.code, done.checks["key"]["state"]) == (4, "fail")
+    assert "entry 2: the key holds characters" in done.checks["key"]["finding"]
+
+
 async def test_doctor_s_own_checks_can_fail() -> None:
     states = [check_space(Path("/x"), free).state for free in (10**7, 10**9, 10**10)]
     assert states == [State.FAIL, State.WARN, State.OK]
@@ -344,6 +365,9 @@ def test_config_round_trip(say: Say, own_config: Path) -> None:
         (["config", "/x"], 2, "HELIOGRAPH_CONFIG"),
         (["gemini-api-key", SECRET], 2, "heliograph auth set"),
         (["api_key", SECRET], 2, "heliograph auth set"),
+        (["gemini-api-keys", SECRET], 2, "heliograph auth set"),
+        (["spend_per_10_minutes", "ten"], 2, "not an amount in dollars"),
+        (["budget_zone", "Europe/Berln"], 2, "did you mean Europe/Berlin?"),
     ],
 )
 def test_config_refuses(
@@ -379,6 +403,26 @@ def test_config_get_shows_mistakes_and_no_password(
     assert say("config", "get", "home").code == 0
 
 
+def test_config_get_counts_several_keys(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert say("config", "get", "--json").facts["keys"] == []
+    monkeypatch.setenv("GEMINI_API_KEY", SECRET)
+    assert say("config", "get").err == ""
+    monkeypatch.setenv("GEMINI_API_KEYS", f"prod={SECRET},prod={SECRET}-2,spare={SECRET}-3")
+    origin = "GEMINI_API_KEYS in the environment"
+    assert say("config", "get").err == f"3 keys from {origin}: prod (2), spare\n"
+    assert say("config", "get", "--json").facts["keys"] == [
+        {"project": project, "origin": origin} for project in ("prod", "prod", "spare")
+    ]
+    assert "keys" not in say("config", "get", "workers").err
+    monkeypatch.setenv("HELIOGRAPH_KEY_SOURCE", "aws-secrets-manager:painter")
+    assert (say("config", "get").code, say("config", "get").err) == (0, "")
+    monkeypatch.delenv("HELIOGRAPH_KEY_SOURCE")
+    monkeypatch.setenv("GEMINI_API_KEYS", f"prod={SECRET},")
+    assert say("config", "get").err == ""
+    monkeypatch.setenv("GEMINI_API_KEYS", "two words")
+    assert (say("config", "get").code, say("config", "get").err) == (0, "")
+
+
 def test_config_follows_a_link(say: Say, own_config: Path, tmp_path: Path) -> None:
     own_config.parent.mkdir(parents=True)
     own_config.symlink_to(tmp_path / "dotfile.toml")
@@ -403,17 +447,55 @@ def test_auth_set_status_remove(say: Say, monkeypatch: pytest.MonkeyPatch, drawe
     assert say("auth", "set").code == 0
     assert drawer.kept == {("heliograph", "GEMINI_API_KEY"): SECRET}
     status = say("auth", "status")
-    assert status.out == "used: GEMINI_API_KEY in the keyring, ends in 9876\n"
+    label, short = (f"key-{sha256(key.encode()).hexdigest()[:6]}" for key in (SECRET, "short"))
+    assert status.out == f"used: {label} from GEMINI_API_KEY in the keyring, ends in 9876\n"
     monkeypatch.setenv("GEMINI_API_KEY", "short")
     feed(monkeypatch, SECRET)
     assert "GEMINI_API_KEY in the environment is found first" in say("auth", "set").err
     both = say("auth", "status", "--json").facts
-    assert both["used"] == {"origin": "GEMINI_API_KEY in the environment", "last": None}
-    assert both["others"] == [{"origin": "GEMINI_API_KEY in the keyring", "last": "9876"}]
+    origin = "GEMINI_API_KEY in the environment"
+    assert both["used"] == {"project": short, "origin": origin, "last": None}
+    assert both["keys"] == [both["used"]]
+    in_keyring = {"project": label, "origin": "GEMINI_API_KEY in the keyring", "last": "9876"}
+    assert both["others"] == [in_keyring]
     assert "short" not in say("auth", "status").out.replace("a short one", "")
     assert say("auth", "remove").code == 0
     assert drawer.kept == {}
     assert say("auth", "remove").code == 4
+
+
+def test_auth_keeps_several_keys(say: Say, monkeypatch: pytest.MonkeyPatch, drawer: Drawer) -> None:
+    feed(monkeypatch, f"prod = {SECRET}\n\nspare={SECRET}-2,\n")
+    assert say("auth", "set", "--name", "GEMINI_API_KEYS").code == 0
+    kept = f"prod={SECRET},spare={SECRET}-2"
+    assert drawer.kept == {("heliograph", "GEMINI_API_KEYS"): kept}
+    monkeypatch.setenv("GEMINI_API_KEY", f"{SECRET}-3")
+    monkeypatch.setenv("GEMINI_API_KEYS", f"one={SECRET}-4,two={SECRET}-5")
+    status = say("auth", "status")
+    assert status.out == (
+        "used: one from GEMINI_API_KEYS in the environment, ends in 76-4\n"
+        "used: two from GEMINI_API_KEYS in the environment, ends in 76-5\n"
+        "also: prod from GEMINI_API_KEYS in the keyring, ends in 9876\n"
+        "also: spare from GEMINI_API_KEYS in the keyring, ends in 76-2\n"
+    )
+    assert "GEMINI_API_KEY is set too and ignored" in status.err
+    facts = say("auth", "status", "--json").facts
+    assert [key["project"] for key in facts["keys"]] == ["one", "two"]
+    assert [key["project"] for key in facts["others"]] == ["prod", "spare"]
+    assert say("auth", "remove").code == 0
+    assert drawer.kept == {}
+
+
+def test_auth_set_refuses_a_pool_with_mistakes_and_what_is_too_long(
+    say: Say, monkeypatch: pytest.MonkeyPatch, drawer: Drawer
+) -> None:
+    feed(monkeypatch, f"prod={SECRET}\n{SECRET}=prod\nspare=\n")
+    done = say("auth", "set", "--name", "GEMINI_API_KEYS")
+    assert done.code == 2
+    assert "entry 2: the label before the = looks like a key; entry 3: nothing" in done.err
+    feed(monkeypatch, ",".join([SECRET] * 2000))
+    assert "longer than" in say("auth", "set", "--name", "GEMINI_API_KEYS").err
+    assert drawer.kept == {}
 
 
 def test_auth_set_takes_no_key_from_the_arguments(say: Say, drawer: Drawer) -> None:

@@ -126,9 +126,6 @@ class Log:
         assert not self._server.of("GET"), "asked before the id was written down"
         self.steps.append(f"submitted {remote}")
 
-    async def received(self) -> None:
-        self.steps.append("received")
-
 
 Make = Callable[..., Interactions]
 
@@ -161,7 +158,7 @@ async def generate(provider: Interactions, server: Server, spool: Path) -> tuple
     return reply, log
 
 
-WRITTEN = ["intent", "sent", f"submitted {ID}", "received"]
+WRITTEN = ["intent", "sent", f"submitted {ID}"]
 
 
 async def test_submitted_asked_received(tmp_path: Path, make: Make) -> None:
@@ -230,7 +227,7 @@ async def test_past_the_deadline_it_may_be_asked_for_later(tmp_path: Path, make:
     assert caught.value.charged is Charged.UNKNOWN
     assert caught.value.facts["interaction"] == ID
     assert caught.value.facts["may_be_asked_for"] is True
-    assert log.steps == WRITTEN[:-1]
+    assert log.steps == WRITTEN
     assert [event.name for event in events].count("late") == 1
     assert {"submitted", "waiting"} <= {event.name for event in events}
 

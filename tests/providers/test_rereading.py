@@ -1,7 +1,9 @@
 """Answers that another process received: what can be used, and what is said of the rest."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ WHOLE = candidate([{"text": "Here"}, image(PICTURE)])
 EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
 
 
-def spooled(folder: Path, body: Any, status: int = 200, **headers: str) -> Path:
+def spooled(
+    folder: Path, body: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> Path:
     """An attempt of another process."""
     folder.mkdir(parents=True)
     spool = Spool(folder)
@@ -89,8 +93,7 @@ def test_every_cut_after_the_picture_saves_it(tmp_path: Path) -> None:
     ("status", "error", "kind"),
     [
         (429, {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, RateLimited),
-        (503, b"<html>busy</html>", Overloaded),
-        (503, b"", Overloaded),
+        (503, {"error": {"code": 503, "status": "UNAVAILABLE"}}, Overloaded),
     ],
 )
 def test_an_error_that_was_not_charged_is_raised_as_it_is(
@@ -99,6 +102,11 @@ def test_an_error_that_was_not_charged_is_raised_as_it_is(
     with pytest.raises(kind) as caught:
         reread(spooled(tmp_path / "attempt-1", error, status=status))
     assert caught.value.charged is Charged.NO
+
+
+@pytest.mark.parametrize("said", [b"<html>busy</html>", b""])
+def test_an_error_of_something_on_the_way_proves_nothing(said: bytes, tmp_path: Path) -> None:
+    assert "on the way" in str(lost(spooled(tmp_path / "attempt-1", said, status=503)).why)
 
 
 def test_an_error_behind_a_picture_may_be_charged(tmp_path: Path) -> None:
@@ -117,7 +125,7 @@ def test_a_stream_is_whole_only_with_its_last_word(
     fields: dict[str, Any], tmp_path: Path, *, is_whole: bool
 ) -> None:
     body = b"data: " + json.dumps(candidate([image(PICTURE)], **fields)).encode() + b"\n\n"
-    reply = reread(spooled(tmp_path / "stream" / "attempt-1", body, **EVENTS))
+    reply = reread(spooled(tmp_path / "stream" / "attempt-1", body, headers=EVENTS))
     assert reply.images[0].path.read_bytes() == PICTURE
     assert reply.salvaged is not is_whole
     plain = reread(spooled(tmp_path / "plain" / "attempt-1", body))
@@ -127,7 +135,7 @@ def test_a_stream_is_whole_only_with_its_last_word(
 def test_a_stream_that_was_blocked_is_whole(tmp_path: Path) -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}}
     body = b"data: " + json.dumps(blocked).encode() + b"\n\n"
-    reply = reread(spooled(tmp_path / "attempt-1", body, **EVENTS))
+    reply = reread(spooled(tmp_path / "attempt-1", body, headers=EVENTS))
     assert reply.block_reason == "SAFETY"
     assert not reply.salvaged
 

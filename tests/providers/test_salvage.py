@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.providers.salvage import closed, salvaged
+from heliograph.providers.salvage import closed, is_last_part_open, salvaged
 from heliograph.providers.tap import Spooled
 from heliograph.providers.wire import WireReply, documents, read_bytes
 from heliograph.types import Timing
@@ -16,10 +16,14 @@ from heliograph.types import Timing
 leaves = st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-9, 9) | st.text(max_size=8)
 values = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
-    max_leaves=15,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
-documents_of_json = st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=4), values)
+documents_of_json = st.lists(values, max_size=3) | st.dictionaries(
+    st.text(max_size=4), values, max_size=3
+)
 DOCUMENTS: list[Any] = [
     {},
     [],
@@ -109,6 +113,9 @@ def test_every_beginning_of_any_document(
         ('{"a":1}]', '{"a":1}'),
         ('{"a":["b"}', '{"a":["b"]}'),
         ("]", ""),
+        (': it\'s "fine\ndata: {"a":[1,"b"],"c', ': it\'s "fine\ndata: {"a":[1,"b"]}'),
+        (': "a", true, 1: {"a":"b', ': "a", true, 1: {}'),
+        ('{"a":"b\nc","d":"e"', "{}"),
     ],
 )
 def test_what_is_whole_is_kept_and_no_more(text: str, left: str) -> None:
@@ -213,6 +220,15 @@ def test_a_character_that_was_cut_in_two_goes_with_its_string(tmp_path: Path) ->
     assert list(left["candidates"][0]["content"]["parts"][1]) == []
 
 
+@pytest.mark.parametrize("word", ["[", "[D", "[DONE", "[DONE]", "[DONE]\n"])
+def test_the_last_word_of_a_stream_is_no_document(word: str, tmp_path: Path) -> None:
+    body = f"data: {json.dumps(ANSWER)}\n\ndata: {word}".encode()
+    mended = salvaged(wire_of(body, tmp_path))
+    assert mended is not None
+    (left,) = documents(mended.tapped)
+    assert left["usageMetadata"] == ANSWER["usageMetadata"]
+
+
 def test_words_in_a_prompt_do_not_begin_an_event(tmp_path: Path) -> None:
     parts = [PICTURE, {"text": "data: {"}, {"text": "an end that is cut"}]
     document = {"candidates": [{"content": {"parts": parts}}]}
@@ -222,3 +238,58 @@ def test_words_in_a_prompt_do_not_begin_an_event(tmp_path: Path) -> None:
     (left,) = documents(mended.tapped)
     assert left["candidates"][0]["content"]["parts"][1:] == [{"text": "data: {"}, {}]
     assert picture_of(mended) is not None
+
+
+# ---------------------------------------------------------------- the mark of a thought
+
+
+MARKED = {"inlineData": {"mimeType": "image/png", "data": "QUJDREVG"}, "thought": True}
+SIGNED = {**PICTURE, "thoughtSignature": "c2ln"}
+
+
+def is_open_at(end: int, document: Any, folder: Path) -> bool:
+    return is_last_part_open(wire_of(json.dumps(document).encode()[:end], folder / str(end)))
+
+
+@pytest.mark.parametrize("part", [PICTURE, MARKED])
+def test_until_its_part_is_closed_a_picture_may_be_a_thought(
+    part: dict[str, Any], tmp_path: Path
+) -> None:
+    document = {"candidates": [{"content": {"parts": [{"text": "}]}"}, part]}}], "usage": [1]}
+    body = json.dumps(document)
+    shown = body.index('QUJDREVG"') + len('QUJDREVG"')
+    closed_at = body.index("]", body.index("QUJDREVG"))  # behind the brace of the part
+    for end in range(shown - 4, len(body) + 1):
+        assert is_open_at(end, document, tmp_path) == (end < closed_at), body[:end]
+
+
+def test_a_signature_behind_a_picture_is_of_the_same_part(tmp_path: Path) -> None:
+    document = {"candidates": [{"content": {"parts": [SIGNED]}}]}
+    body = json.dumps(document)
+    assert is_open_at(body.index('c2ln"') + 5, document, tmp_path)
+    assert not is_open_at(len(body), document, tmp_path)
+
+
+def test_the_last_picture_counts(tmp_path: Path) -> None:
+    document = {"candidates": [{"content": {"parts": [MARKED, PICTURE]}}]}
+    body = json.dumps(document)
+    assert not is_open_at(body.index(', {"inlineData"'), document, tmp_path)
+    assert is_open_at(len(body) - 8, document, tmp_path)
+    assert not is_open_at(len(body), document, tmp_path)
+
+
+def test_what_stands_behind_a_part_opens_nothing(tmp_path: Path) -> None:
+    behind = {"text": "x", "list": [{}, [{"a": "b"}]]}
+    inner = {"mimeType": "image/png", "data": "QUJDREVG", "more": {"a": {"b": []}}}
+    document = {"parts": [{"inlineData": inner, "also": {"c": "d"}}, behind]}
+    body = json.dumps(document)
+    part_ends = body.index('"d"}}') + len('"d"}}')
+    for end in range(body.index('QUJDREVG"') + 9, len(body) + 1):
+        assert is_open_at(end, document, tmp_path) == (end < part_ends), body[:end]
+
+
+def test_without_a_picture_no_part_is_open(tmp_path: Path) -> None:
+    assert not is_open_at(30, {"text": "data: a long text in one part"}, tmp_path)
+    assert not is_last_part_open(wire_of(b"", tmp_path / "empty"))
+    wire = wire_of(json.dumps(ANSWER).encode(), tmp_path / "gone")
+    assert not is_last_part_open(replace_documents(wire, {"text": "x"}))

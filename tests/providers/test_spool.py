@@ -3,9 +3,11 @@
 import base64
 import itertools
 import json
-import os
 import re
 import resource
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,17 @@ def answer(picture: bytes = PICTURE, **more: Any) -> bytes:
 
 
 BODY = answer()
+KILLED = """
+import os, sys
+from pathlib import Path
+from heliograph.providers.spool import Spool
+spool = Spool(Path(sys.argv[1]))
+spool.head(200, {})
+while chunk := sys.stdin.buffer.read(4096):
+    spool.feed(chunk)
+os.write(1, b"!")
+os.kill(os.getpid(), 9)
+"""
 CHUNKS = [BODY[start : start + 4096] for start in range(0, len(BODY), 4096)]
 REUSED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -102,7 +115,8 @@ def test_an_answer_lies_on_disk_as_it_came_and_taken_apart(tmp_path: Path) -> No
     assert spool.trouble is None
     assert picture_of(tapped) == PICTURE
     assert (tmp_path / RAW).read_bytes() == BODY
-    assert json.loads((tmp_path / HEAD).read_text("utf-8")) == {"status": 200, "headers": HEADERS}
+    head = {"status": 200, "headers": HEADERS, "is_direct": False}
+    assert json.loads((tmp_path / HEAD).read_text("utf-8")) == head
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [RAW, HEAD, "part-000", "part-001"]
     )
@@ -134,16 +148,12 @@ def test_any_chunking_and_any_cut_reads_again_as_it_was_read(
 
 
 def test_what_a_killed_process_left_is_whole_up_to_its_last_piece(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        spooled(tmp_path, CHUNKS[:20])
-        os.write(writing, b"!")
-        os.kill(os.getpid(), 9)
-    assert os.read(reading, 1) == b"!"
-    os.waitpid(child, 0)
-    os.close(reading)
-    os.close(writing)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    said, _ = process.communicate(b"".join(CHUNKS[:20]))
+    assert said == b"!"
+    assert process.returncode == -signal.SIGKILL
     assert (tmp_path / RAW).read_bytes() == b"".join(CHUNKS[:20])
     wire = again(tmp_path)
     assert wire.tapped.cut == "inside image data or a signature"

@@ -23,7 +23,7 @@ Exit codes:
   0 done            4 key or permission   8 provider, network, or --strict
   1 unexpected      5 rate or quota       9 not found
   2 usage           6 blocked, no image   130 interrupted
-  3 partly done     7 above --max-cost"""
+  3 partly done     7 above a limit"""
 
 # name: where it lives, what it does, examples
 COMMANDS = {
@@ -34,6 +34,7 @@ COMMANDS = {
         'heliograph generate "A poster" --for "A3 print at 300 dpi" -o a3.tiff',
         'heliograph generate "Make it night" -i photo.jpg -o night.jpg',
         'heliograph generate "A fox" -n 4 --max-cost 1.00 --json',
+        'heliograph generate "A fox" --idempotency-key order-4711 --tag shop',
         'heliograph generate "A fox" --dry-run',
         "heliograph generate --prompt-file prompt.txt -o - > fox.jpg",
     ),
@@ -52,6 +53,9 @@ COMMANDS = {
         "heliograph costs",
         "heliograph costs --by model --month 2026-11",
     ),
+    "budget": ("budget:app", "Set, remove and show what may be spent."),
+    "calls": ("calls:app", "List paid calls, and resolve those of unknown outcome."),
+    "ledger": ("ledger:app", "Check that the books add up, and show their lines."),
     "doctor": (
         "doctor:doctor",
         "Check key, model, disk, clock and library, and say what to do.",
@@ -72,6 +76,7 @@ COMMANDS = {
         "heliograph emulate",
         "heliograph emulate --port 9000 --ledger bill.jsonl --latency realistic",
     ),
+    "chaos": ("chaos:app", "Inject faults and crashes into real runs, and compare both ledgers."),
 }
 
 

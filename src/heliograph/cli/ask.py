@@ -7,12 +7,14 @@ from cyclopts import Group, Parameter
 
 from heliograph.client import Options
 from heliograph.errors import InvalidRequest, Problem
+from heliograph.library import ExportOptions
 from heliograph.money import parse_dollars
 from heliograph.types import Anchor, Finish
 
 IMAGE = Group("Image", sort_key=1)
 MODEL = Group("Model", sort_key=2)
-FILE = Group("Finished file (the original stays untouched)", sort_key=3)
+REPEAT = Group("Budgets and repeats", sort_key=3)
+FILE = Group("Finished file (the original stays untouched)", sort_key=4)
 
 UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
@@ -45,9 +47,9 @@ class Finishing:
     thumbnail: Annotated[Flag, Parameter(group=FILE)] = False
     "Also write a WebP of at most 512 px."
 
-    def options(self, suffix: str = "") -> Options:
+    def options(self, suffix: str = "") -> ExportOptions:
         """As library options; a file's suffix names the format when nothing else does."""
-        options: Options = {
+        options: ExportOptions = {
             "finish": Finish(
                 format=self.format or _format_of(suffix),
                 quality=self.quality,
@@ -137,6 +139,38 @@ class Asking:
                 raise _problem("max_cost", self.max_cost, str(error)) from error
             plain["max_cost"] = self.max_cost
         options: Options = plain  # type: ignore[assignment]
+        return options
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Repeating:
+    """What a call counts against, and what may stand in for it."""
+
+    tags: Annotated[
+        list[str], Parameter(name="--tag", group=REPEAT, negative="", show_default=False)
+    ] = field(default_factory=list)
+    "A name that budgets go by (tag/NAME); repeatable."
+    fallback: Annotated[
+        list[str], Parameter(name="--fallback", group=REPEAT, negative="", show_default=False)
+    ] = field(default_factory=list)
+    "A model to ask when the first cannot answer and nothing was charged; repeatable, in order."
+    allow_downgrade: Annotated[Flag, Parameter(group=REPEAT)] = False
+    "Let a fallback make a smaller picture."
+    fresh: Annotated[Flag, Parameter(group=REPEAT)] = False
+    "Make a new picture even where an identical earlier one may answer."
+    idempotency_key: Annotated[str | None, Parameter(group=REPEAT)] = None
+    "The same key gets the same picture and no second charge; with -n 2: KEY-1 and KEY-2."
+
+    def options(self) -> Options:
+        """As library options."""
+        options: Options = {"tags": self.tags, "fallback": self.fallback}
+        if self.allow_downgrade:
+            options["allow_downgrade"] = True
+        if self.fresh:
+            options["fresh"] = True
+        if self.idempotency_key is not None:
+            options["idempotency_key"] = self.idempotency_key
         return options
 
 

@@ -23,10 +23,14 @@ from heliograph.errors import ConfigurationError, InvalidRequest, Problem, Stora
 from heliograph.planning.nearest import names as nearest_names
 from heliograph.settings import (
     PREFIX,
+    Key,
     Setting,
     Settings,
     config_file,
+    describe_keys,
+    find_keys,
     list_settings,
+    load_settings,
     read_value,
     wrong_settings,
 )
@@ -65,14 +69,18 @@ def get(name: str | None = None, /, *, json: Annotated[Flag, Parameter()] = Fals
         settings = tuple(s for s in settings if s.name == wanted)
         ours = re.compile(rf"(?:{PREFIX})?{wanted}\b", re.IGNORECASE)
         mistakes = tuple(m for m in mistakes if ours.match(m))
+    keys = () if mistakes or name is not None else _several_keys()
     if json:
         rows = [{"name": s.name, "value": _plain(s.value), "origin": s.origin} for s in settings]
-        print_json({"settings": rows, "mistakes": list(mistakes)})
+        of_keys = [{"project": key.project, "origin": key.origin} for key in keys]
+        print_json({"settings": rows, "keys": of_keys, "mistakes": list(mistakes)})
     elif name is not None:
         print_lines([_shown(settings[0].value)])
         note(f"from {settings[0].origin}")
     else:
         print_table(["setting", "value", "from"], [_row(s) for s in settings])
+        if keys:
+            note(describe_keys(keys))
     if mistakes and not json:
         raise wrong_settings(mistakes)
     return ConfigurationError.exit_code if mistakes else 0
@@ -150,12 +158,24 @@ def without(text: str, name: str) -> str:
     return _same(expected, "".join(kept))
 
 
+def _several_keys() -> tuple[Key, ...]:
+    """The keys that would be used, if there are several and they lie on this machine."""
+    settings = load_settings()
+    if settings.key_source:
+        return ()  # no secret store is asked, perhaps over a network, to show settings
+    try:
+        keys = find_keys(settings)
+    except ConfigurationError:
+        return ()  # no setting is at fault; `heliograph doctor` says what is
+    return keys if len(keys) > 1 else ()
+
+
 def _setting(name: str) -> str:
     """The name as Settings has it."""
     plain = name.strip().lower().replace("-", "_").removeprefix(PREFIX.lower())
     if plain in Settings.model_fields:
         return plain
-    if plain.endswith("api_key"):
+    if plain.endswith(("api_key", "api_keys")):
         raise ConfigurationError(
             f"{name} is no setting.",
             why=ABOUT_KEYS,

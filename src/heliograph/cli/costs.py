@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from heliograph.cli.ask import Flag
 from heliograph.cli.screen import print_json, print_lines, print_table
-from heliograph.cli.session import run_with
+from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import InvalidRequest, Problem
 from heliograph.money import dollars
@@ -39,7 +39,7 @@ def costs(
         start, end = _span(f"{datetime.now(UTC):%Y-%m}")
         return list(rows), list(await client.costs("month", since=start, until=end))
 
-    rows, this_month = run_with(AsyncHeliograph(home=home), work)
+    rows, this_month = run_with(open_library(home), work)
     if json:
         print_json(
             {

@@ -11,7 +11,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +20,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from heliograph.cli.ask import Flag
+from heliograph.cli.budget import Account, accounts
+from heliograph.cli.ledger import audit, summary
 from heliograph.cli.screen import print_json, print_lines, size_text
-from heliograph.cli.session import open_client
+from heliograph.cli.session import open_client, open_library
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import (
     ConfigurationError,
@@ -32,11 +34,12 @@ from heliograph.errors import (
 )
 from heliograph.imaging import VipsImager
 from heliograph.imaging.process import COMMAND
+from heliograph.money import dollars, parse_dollars
 from heliograph.planning import DEFAULT_MODEL, Model, catalogue
 from heliograph.planning.nearest import names as nearest_names
 from heliograph.planning.normalise import model as spelled
 from heliograph.providers.http import Listing
-from heliograph.settings import Settings, find_key, load_settings
+from heliograph.settings import Settings, describe_keys, find_keys, load_settings
 from heliograph.upstream import Access
 
 PACKAGES = ("heliograph", "aiohttp", "pyvips", "sqlalchemy", "pydantic-settings", "cyclopts")
@@ -44,6 +47,7 @@ PICTURE = 60 * 10**6  # bytes that a 4K answer needs while it is received, check
 LITTLE_DISK = 2 * 10**9
 FAR_OFF = 60  # seconds
 WORKER_TIMEOUT = 20.0
+UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))  # seconds each
 OTHER, KEY, UPSTREAM = 1, 4, 8  # exit codes
 
 
@@ -105,12 +109,13 @@ async def examine(home: Path | None) -> list[Check]:
     listing = upstream if isinstance(upstream, tuple) else None
     return [
         check_versions(),
+        *check_settings(settings),
         *key,
         *([_answered(*listing)] if listing else []),
         _model(settings.model or DEFAULT_MODEL, listing),
         *([_clock(listing[1])] if listing else []),
         _disk(settings.home.absolute()),
-        library,
+        *library,
         workers,
     ]
 
@@ -128,6 +133,45 @@ def check_versions(packages: Sequence[str] = PACKAGES) -> Check:
             exit_code=OTHER,
         )
     return Check(name="python", finding=f"Python {platform.python_version()}, {found}")
+
+
+def check_settings(settings: Settings) -> list[Check]:
+    """How calls are made, what is used again, and what bounds spending; all of it is valid."""
+    again = (
+        "an unknown outcome is asked for once more, and may be paid twice"
+        if settings.retry_unknown
+        else "an unknown outcome is never asked for again"
+    )
+    waits = (
+        f"{settings.connect_timeout:g} s to connect, {settings.write_timeout:g} s to send, "
+        f"{settings.answer_timeout:g} s to the first byte and {settings.late_timeout:g} s more for "
+        f"a late picture, {settings.silence_timeout:g} s of silence, "
+        f"{settings.call_timeout:g} s in all"
+    )
+    pictures = {
+        "off": "no earlier picture answers",
+        "seeded": f"earlier pictures answer requests with a seed for {_span(settings.cache_ttl)}",
+        "all": f"earlier pictures answer for {_span(settings.cache_ttl)}",
+    }[settings.cache]
+    most = settings.spend_per_10_minutes
+    limit = f"at most {dollars(parse_dollars(most))}" if most else "no limit of ours"
+    zone = settings.budget_zone
+    return [
+        Check(name="calls", finding=f"by {settings.transport}: {waits}; {again}"),
+        Check(
+            name="reuse",
+            finding=f"{pictures}; an idempotency key for {_span(settings.idempotency_ttl)}",
+        ),
+        Check(name="budget", finding=f"days and months begin in {zone}; {limit} in ten minutes"),
+    ]
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the largest unit that they fill more than once."""
+    for unit, length in UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
 
 
 Answer = tuple[Access, Listing]
@@ -157,7 +201,7 @@ def _key(settings: Settings) -> Check:
     if settings.simulate and not settings.base_url:
         return Check(name="key", finding="none is needed: `simulate` is set, the emulator is used")
     try:
-        key = find_key(settings)
+        keys = find_keys(settings)
     except MissingKey:
         if settings.base_url:
             # an emulator wants none; a real upstream will say so
@@ -170,9 +214,10 @@ def _key(settings: Settings) -> Check:
         )
     except ConfigurationError as error:
         return _failed("key", error, KEY)
-    if key.note:
-        return Check(name="key", state=State.WARN, finding=key.origin, remedy=key.note)
-    return Check(name="key", finding=key.origin)
+    finding = describe_keys(keys) if len(keys) > 1 else keys[0].origin
+    if keys[0].note:
+        return Check(name="key", state=State.WARN, finding=finding, remedy=keys[0].note)
+    return Check(name="key", finding=finding)
 
 
 def _answered(access: Access, listing: Listing) -> Check:
@@ -271,15 +316,66 @@ def check_space(home: Path, free: int) -> Check:
     return Check(name="disk", finding=finding)
 
 
-async def _library(home: Path | None) -> Check:
+async def _library(home: Path | None) -> list[Check]:
     try:
-        async with AsyncHeliograph(home=home) as client:
+        async with open_library(home) as client:
             folder = client.settings.home
             await client.images(limit=1)
             await asyncio.to_thread(_write_once, folder)
+            found = Check(name="library", finding=f"{folder} can be written, its database opens")
+            return [found, *await _books(client)]
     except (StorageError, ConfigurationError) as error:
-        return _failed("library", error, OTHER)
-    return Check(name="library", finding=f"{folder} can be written, its database opens")
+        return [_failed("library", error, OTHER)]
+
+
+async def _books(client: AsyncHeliograph) -> list[Check]:
+    """Calls that wait for somebody, budgets that are used up, and whether it all adds up."""
+    sums = await audit(client)
+    books = Check(name="books", finding=f"add up: {summary(sums)}")
+    if sums.findings:
+        first = f"{sums.findings[0].subject}: {sums.findings[0].what}"
+        books = Check(
+            name="books",
+            state=State.FAIL,
+            finding=f"{len(sums.findings)} things do not add up, such as {first}",
+            remedy="All of them: heliograph ledger verify",
+            exit_code=OTHER,
+        )
+    journal = Check(name="journal", finding="no call has an unknown outcome")
+    real = sums.doubtful - sums.simulated
+    if real:
+        held = sum(balance.held for balance in sums.balances if not balance.simulated)
+        journal = Check(
+            name="journal",
+            state=State.WARN,
+            finding=f"{'1 call has' if real == 1 else f'{real} calls have'} an unknown outcome "
+            f"and may have cost {dollars(held)}",
+            remedy="See which: heliograph calls list --doubtful",
+        )
+    elif sums.simulated:
+        finding = f"no call but {sums.simulated} simulated has an unknown outcome"
+        journal = replace(journal, finding=finding)
+    if sums.open:
+        calls = "1 call is" if sums.open == 1 else f"{sums.open} calls are"
+        journal = replace(journal, finding=f"{journal.finding}; {calls} not finished")
+    return [journal, _limits(await accounts(client)), books]
+
+
+def _limits(found: Sequence[Account]) -> Check:
+    limited = [a for a in found if a.limit is not None and not a.balance.simulated]
+    if not limited:
+        return Check(name="limits", finding="no budget is set")
+    finding = ", ".join(
+        f"{a.name} has {dollars(a.left or 0)} of {dollars(a.limit or 0)} left" for a in limited
+    )
+    if all(a.left for a in limited):
+        return Check(name="limits", finding=finding)
+    return Check(
+        name="limits",
+        state=State.WARN,
+        finding=finding,
+        remedy="Raise what is used up: heliograph budget set NAME AMOUNT",
+    )
 
 
 def _write_once(folder: Path) -> None:

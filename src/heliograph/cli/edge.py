@@ -80,6 +80,10 @@ def error_lines(error: HeliographError) -> list[str]:
     if error.remedy:
         lines.append(f"hint: {error.remedy}")
     lines.append(f"charged: {_charged(error)}")
+    if error.facts.get("replayed"):
+        lines.append("note: That is what this idempotency key got before; nothing was sent now.")
+    if "not_written_down" in error.facts:
+        lines.append(f"note: It is not written down yet: {error.facts['not_written_down']}")
     if error.record_id:
         lines.append(f"record: heliograph images show {error.record_id[:8]}")
     return lines

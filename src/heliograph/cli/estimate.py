@@ -5,10 +5,13 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag
+from heliograph.cli.budget import Account, account_facts, accounts
 from heliograph.cli.report import estimate_facts, plan_facts
-from heliograph.cli.screen import facts_lines, print_json, print_lines, print_table
-from heliograph.cli.session import run_with
+from heliograph.cli.screen import facts_lines, note, print_json, print_lines, print_table
+from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph, Options
+from heliograph.errors import StorageError
+from heliograph.ledger import TOTAL, WINDOWS
 from heliograph.money import dollars
 from heliograph.planning import offers
 from heliograph.types import Plan
@@ -40,15 +43,36 @@ def estimate(
         return _print_offers(as_json=json)
     options: Options = {**asking.options(), **finishing.options()}
 
-    async def work(client: AsyncHeliograph) -> Plan:
-        return await client.plan(prompt, **options)
+    async def work(client: AsyncHeliograph) -> tuple[Plan, list[Account]]:
+        plan = await client.plan(prompt, **options)
+        return plan, await _budgets(client)
 
-    plan = run_with(AsyncHeliograph(), work)
+    plan, budgets = run_with(open_library(None), work)
     if json:
-        print_json(plan_facts(plan))
+        print_json({**plan_facts(plan), "budgets": [account_facts(a) for a in budgets]})
     else:
-        print_lines(_plan_lines(plan))
+        print_lines([*_plan_lines(plan), *(_budget_line(a, plan) for a in budgets)])
     return 0
+
+
+async def _budgets(client: AsyncHeliograph) -> list[Account]:
+    """What is left of the budgets that every call counts in; an estimate makes no library."""
+    settings = client.settings
+    if settings.database_url is None and not (settings.home / "heliograph.db").exists():
+        return []
+    try:
+        found = await accounts(client)
+    except StorageError as error:
+        note(f"The budgets cannot be read: {error.what}")
+        return []
+    limited = [a for a in found if a.limit is not None and a.name in (TOTAL, *WINDOWS)]
+    return [a for a in limited if a.balance.simulated is settings.simulate]
+
+
+def _budget_line(account: Account, plan: Plan) -> str:
+    left = account.left or 0
+    fits = "" if plan.estimate.high <= left else ", which is not enough"
+    return f"Budget: {account.name} has {dollars(left)} left{fits}"
 
 
 def _print_offers(*, as_json: bool) -> int:

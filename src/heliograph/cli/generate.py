@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from heliograph.cli.ask import Asking, Finishing, Flag
+from heliograph.cli.ask import Asking, Finishing, Flag, Repeating
 from heliograph.cli.edge import error_lines
 from heliograph.cli.naming import (
     Destination,
@@ -27,12 +27,15 @@ from heliograph.errors import CostLimitExceeded, HeliographError, InvalidRequest
 from heliograph.ledger import refuse_above_limit
 from heliograph.money import dollars
 from heliograph.planning import catalogue
+from heliograph.planning.failover import fallback_plans
 from heliograph.types import Export, Plan, Request, Result
 from heliograph.upstream import Access
 
 OUTPUT = Group("Output", sort_key=0)
 ASKING = Asking()
 FINISHING = Finishing()
+REPEATING = Repeating()
+LONGEST_KEY = 255  # characters
 MOST_VARIATIONS = 100
 SIDE_BY_SIDE = 8  # calls in flight at once
 PARTLY_DONE = 3
@@ -74,6 +77,7 @@ def generate(
     simulate: Annotated[bool | None, Parameter(group=OUTPUT)] = None,
     home: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     asking: Asking = ASKING,
+    repeating: Repeating = REPEATING,
     finishing: Finishing = FINISHING,
 ) -> int:
     """Make images, check their pixels, keep them, settle their cost, and write the files.
@@ -97,15 +101,22 @@ def generate(
     where = destination(output)
     _refuse_contradictions(where, variations, as_json=json)
     progress = Progress(quiet=quiet or json, verbose=verbose)
-    client = open_client(simulate=simulate, home=home, observer=progress)
-    options: Options = {**asking.options(), **finishing.options(where.suffix)}
+    # a late answer is paid for: it is waited for
+    client = open_client(simulate=simulate, home=home, observer=progress, is_patient=True)
+    options: Options = {
+        **asking.options(),
+        **repeating.options(),
+        **finishing.options(where.suffix),
+    }
 
     async def work(client: AsyncHeliograph) -> int:
         text = _prompt(prompt, prompt_file, asking.references)
         options["references"] = await _references(client, asking.references)
         request = client.request(text, **options)
         plan = await client.admit(replace(request, max_cost=None))
-        _refuse_above_limit(plan, request.max_cost, variations)
+        # whichever model answers in the end, the limit holds
+        dearest = max((plan, *fallback_plans(plan)), key=lambda p: p.estimate.high)
+        _refuse_above_limit(dearest, request.max_cost, variations)
         if dry_run:
             print_json(wire_facts(client, plan, variations))
             return 0
@@ -115,6 +126,8 @@ def generate(
             refuse_taken(one, request.finish.format, _small(request), force=force)
         access = await client.access()
         progress.start(plan, access, _usual(plan), variations)
+        if dearest is not plan:
+            progress.say(f"note: {dearest.model} may cost up to {dollars(dearest.estimate.high)}")
         job = Job(requests=requests, where=where, force=force, as_json=json)
         with progress:
             return await _make_all(client, job, access, progress)
@@ -130,7 +143,11 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
         async with gate:
             result = await client.run(request)
             where = job.where.numbered(number if several else None)
-            files = write_files(result.record, result.path, result.exports, where, force=job.force)
+            files = write_files(
+                *(result.record, result.path, result.exports, where),
+                force=job.force,
+                cost=result.cost,
+            )
             made = Made(result=result, files=files)
             if not job.as_json:
                 _show(made, job.where, progress)
@@ -231,10 +248,27 @@ def _refuse_above_limit(plan: Plan, limit: int | None, variations: int) -> None:
 
 
 def _variations(request: Request, count: int) -> tuple[Request, ...]:
+    """Requests for different pictures: seeds and idempotency keys count up."""
     unlimited = replace(request, max_cost=None)  # held against the whole command already
-    if count == 1 or request.seed is None:
-        return (unlimited,) * count
-    return tuple(replace(unlimited, seed=request.seed + number) for number in range(count))
+    if count == 1:
+        return (unlimited,)
+    return tuple(_variation(unlimited, number) for number in range(count))
+
+
+def _variation(request: Request, number: int) -> Request:
+    key, seed = request.idempotency_key, request.seed
+    if key is not None:
+        key = f"{key}-{number + 1}"
+        if len(key) > LONGEST_KEY:
+            message = f"is longer than {LONGEST_KEY} characters with its number"
+            raise _problem("idempotency_key", key, message)
+    return replace(
+        request,
+        idempotency_key=key,
+        seed=None if seed is None else seed + number,
+        # without a seed all of them are one request, and who asks for several wants several
+        fresh=request.fresh or (seed is None and number > 0),
+    )
 
 
 def _small(request: Request) -> list[str]:

@@ -24,7 +24,7 @@ from heliograph.cli.screen import (
     print_table,
     size_text,
 )
-from heliograph.cli.session import run_with
+from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import InvalidRequest, Problem, RecordNotFound
 from heliograph.money import dollars
@@ -76,7 +76,7 @@ def list_(
             field="limit", value=str(limit), message="must be at least 1", nearest=("1",)
         )
         raise InvalidRequest([problem])
-    records = run_with(AsyncHeliograph(home=home), work)
+    records = run_with(open_library(home), work)
     if json:
         print_json([record_facts(r) for r in records])
         return 0
@@ -110,7 +110,7 @@ def show(record: str, /, *, json: Json = False, home: Path | None = None) -> int
         ]
         return found, original, lines
 
-    found, original, lines = run_with(AsyncHeliograph(home=home), work)
+    found, original, lines = run_with(open_library(home), work)
     if json:
         facts = {"original": str(original) if original else None, "ledger": lines}
         print_json({**record_facts(found), **facts})
@@ -153,7 +153,7 @@ def export(
         found = await client.image(record)
         return found, await client.original(found), await client.export(found.id, **options)
 
-    found, original, exports = run_with(AsyncHeliograph(home=home), work)
+    found, original, exports = run_with(open_library(home), work)
     files = write_files(found, original, exports, where, force=force)
     if json:
         print_json([export_facts(f) for f in files])
@@ -180,7 +180,7 @@ def open_(record: str, /, *, home: Path | None = None) -> int:
     async def work(client: AsyncHeliograph) -> Path:
         return await client.original(await client.image(record))
 
-    original = run_with(AsyncHeliograph(home=home), work)
+    original = run_with(open_library(home), work)
     print_lines([str(original)])
     if not view(original):
         note("There is no viewer to open it with.")
@@ -233,7 +233,7 @@ def verify(
     async def work(client: AsyncHeliograph) -> tuple[FileCheck, ...]:
         return await client.verify(records, deep=deep)
 
-    checks = run_with(AsyncHeliograph(home=home), work)
+    checks = run_with(open_library(home), work)
     count = {c: sum(check.condition is c for check in checks) for c in Condition}
     if json:
         print_json({**{c.value: n for c, n in count.items()}, "files": [plain(c) for c in checks]})
@@ -261,7 +261,7 @@ def rebuild(*, json: Json = False, home: Path | None = None) -> int:
     async def work(client: AsyncHeliograph) -> RebuildReport:
         return await client.rebuild()
 
-    report = run_with(AsyncHeliograph(home=home), work)
+    report = run_with(open_library(home), work)
     if json:
         print_json(plain(report))
     else:

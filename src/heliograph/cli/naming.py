@@ -3,6 +3,7 @@
 Invariant: a name is checked before anything is paid for, and nothing is ever written over.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -113,8 +114,12 @@ def write_files(
     where: Destination,
     *,
     force: bool,
+    cost: int | None = None,
 ) -> tuple[Export, ...]:
     """Put every finished file where the user wants it; the main file comes first.
+
+    Args:
+        cost: micro-dollars that this request cost, where that is not what the record cost.
 
     Raises:
         StorageError: a file could not be written; the image is kept and paid for.
@@ -129,9 +134,10 @@ def write_files(
     try:
         return tuple(_write(export, where, stem, force=force) for export in exports)
     except StorageError as error:
+        cost = record.cost if cost is None else cost
         error.record_id = record.id
-        error.charged = Charged.YES if record.cost else Charged.NO
-        error.facts |= {"cost_micro": record.cost, "simulated": record.simulated}
+        error.charged = Charged.YES if cost else Charged.NO
+        error.facts |= {"cost_micro": cost, "simulated": record.simulated}
         error.remedy = (
             f"The image is kept: heliograph images export {record.id[:8]} -o another-name. "
             f"{error.remedy or ''}"
@@ -155,7 +161,21 @@ def _write(export: Export, where: Destination, stem: str, *, force: bool) -> Exp
     actual = export.path.suffix
     ending = where.suffix if main and same_kind(where.suffix, actual) else actual
     name = stem if main else f"{stem}-{export.name}"
-    return replace(export, path=place(export.path, where.folder / f"{name}{ending}", force=force))
+    target = where.folder / f"{name}{ending}"
+    if not force and _holds(target, export):
+        return replace(export, path=target)  # a repeated request finds its own file
+    return replace(export, path=place(export.path, target, force=force))
+
+
+def _holds(path: Path, export: Export) -> bool:
+    """Whether a file has exactly the bytes of an export already."""
+    try:
+        if not path.is_file() or path.stat().st_size != export.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == export.sha256
+    except OSError:
+        return False
 
 
 def _mark(record: Record) -> str:

@@ -6,10 +6,12 @@ Invariant: times are measured, never invented; there is no percentage, because n
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from heliograph.cli.screen import SIMULATED, note, printable, size_text
+from heliograph.cli.stages import SHORT, recovered_line, shared_line
 from heliograph.money import dollars
 from heliograph.ports import Event
 from heliograph.types import Plan
@@ -30,6 +32,8 @@ class Progress:
         self._begun = time.monotonic()
         self._text = "starting"
         self._sent: set[str] = set()
+        self._late: set[str] = set()
+        self._waiting: set[str] = set()
         self._done = 0
         self._count = 1
         self._stop = threading.Event()
@@ -38,8 +42,11 @@ class Progress:
 
     @property
     def sent(self) -> bool:
-        """Whether a request that may cost money is on its way."""
-        return bool(self._sent)
+        """Whether a request that may cost money is on its way, and not late already.
+
+        Who has been told that a picture is late, and stops it, needs no second warning.
+        """
+        return bool(self._sent - self._late)
 
     def start(self, plan: Plan, access: Access, usual: str | None, count: int = 1) -> None:
         """Say what is about to happen and what it costs."""
@@ -64,26 +71,60 @@ class Progress:
             self.say(f"{event.at:7.3f} s  {event.job[:8]} {event.name} {facts}")
         if event.name == "sent":
             self._sent.add(event.job)
-            self._text = f"waiting for the picture{self._usual}"
-        elif event.name == "receiving":
-            self._text = f"receiving, {size_text(int(event.facts['bytes']))}"
-        elif event.name == "retrying":
+            self._late.discard(event.job)
+        elif event.name == "late":
+            self._late.add(event.job)
+        elif event.name in ("retrying", "falling back", "given up", "kept"):
             self._sent.discard(event.job)
-            self.say(f"{event.facts['what']} Trying again in {event.facts['wait']:.1f} s.")
-        elif event.name == "given up":
-            self._sent.discard(event.job)
-            most = dollars(int(event.facts["may_have_cost_micro"]))
-            record = event.facts.get("record")
-            where = (
-                f"heliograph images show {str(record)[:8]}"
-                if record
-                else f"it could not be written down ({event.facts['not_written_down']})"
-            )
-            self.say(f"Given up. It may have cost up to {most}: {where}")
-        elif event.name == "kept":
-            self._sent.discard(event.job)
+        if event.name == "kept":
             self._done += 1
-            self._text = "finishing files"
+        line = self._line_of(event)
+        if line is not None:
+            self.say(line)
+        self._text = self._text_of(event) or self._text
+
+    def _text_of(self, event: Event) -> str | None:
+        """What the live line says from now on."""
+        facts = event.facts
+        match event.name:
+            case "sent":
+                return f"waiting for the picture{self._usual}"
+            case "receiving":
+                return f"receiving, {size_text(int(facts['bytes']))}"
+            case "late":
+                return "the picture is late; still listening"
+            case "waiting":
+                return "waiting for the spend limit"
+            case "kept":
+                return "finishing files"
+        return None
+
+    def _line_of(self, event: Event) -> str | None:
+        """What is said of an event, once."""
+        facts = event.facts
+        match event.name:
+            case "late":
+                listening = f"{facts['listening_for_seconds']:g} s"
+                return f"late; still listening for {listening}, Ctrl-C gives up"
+            case "waiting":
+                if event.job in self._waiting:
+                    return None  # it comes every few seconds
+                self._waiting.add(event.job)
+                return (
+                    f"Project {facts['project']} may not spend more in these ten minutes "
+                    "(spend_per_10_minutes): waiting."
+                )
+            case "retrying":
+                return f"{facts.get('what', '')} {_next_try(facts)}".strip()
+            case "falling back":
+                return f"{facts['what']} Nothing was charged; asking {facts['model']} instead."
+            case "recovered":
+                return recovered_line(facts)
+            case "shared":
+                return shared_line(facts)
+            case "given up":
+                return _given_up(event)
+        return None
 
     def held_back(self) -> None:
         """Tell why Ctrl-C did not stop at once."""
@@ -138,3 +179,21 @@ class Progress:
                 sys.stderr.flush()
         sys.stderr.write("\r\x1b[2K")
         sys.stderr.flush()
+
+
+def _next_try(facts: Mapping[str, Any]) -> str:
+    if facts.get("may_pay_twice"):
+        return "Asking once more, as retry_unknown says; both may be charged."
+    if not facts["wait"] and "project" in facts:
+        return f"Trying project {facts['project']}."
+    return f"Trying again in {facts['wait']:.1f} s."
+
+
+def _given_up(event: Event) -> str:
+    facts = event.facts
+    said = "Given up."
+    if "may_have_cost_micro" in facts:
+        said = f"Given up. It may have cost up to {dollars(int(facts['may_have_cost_micro']))}"
+    if "not_written_down" in facts:
+        return f"{said}; it could not be written down yet ({facts['not_written_down']})"
+    return f"{said}: heliograph calls show {event.job[:SHORT]}"

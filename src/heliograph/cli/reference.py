@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from heliograph.cli import build_app
 from heliograph.cli.edge import INTERRUPTED
 from heliograph.errors import HeliographError
-from heliograph.settings import KEY_NAMES, PREFIX, Settings
+from heliograph.settings import KEY_NAMES, POOL_NAMES, PREFIX, Settings
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -47,8 +47,9 @@ ABOUT_ERRORS = (
 ABOUT_LINES = (
     "The command line prints an error on standard error, one thing a line: `error:` what happened, "
     "`cause:` why, `hint:` what to do, `charged:` whether and how much, and `record:` when one was "
-    "kept. A request with several mistakes has a cause for each, and a hint where there is a valid "
-    "value near. `[simulated]` comes first when the emulator was called."
+    "kept; `note:` says when an idempotency key repeats an earlier failure, and when a call could "
+    "not be written down. A request with several mistakes has a cause for each, and a hint where "
+    "there is a valid value near. `[simulated]` comes first when the emulator was called."
 )
 ABOUT_OUTPUT = (
     "Results go to standard output, everything else to standard error. Exit codes: "
@@ -67,7 +68,7 @@ EXITS = {
     4: "key or permission",
     5: "rate or quota",
     6: "blocked, or no image",
-    7: "above `--max-cost`",
+    7: "above `--max-cost`, or above a budget",
     8: "provider or network, or other pixels with `--strict`",
     9: "not found",
     INTERRUPTED: "interrupted with Ctrl-C",
@@ -77,7 +78,8 @@ ABOUT_EXITS = (
     "`-n`, 3 means that some images were made; when none was, the first error decides. Commands "
     "that check something end with the code of what they found: `doctor` 4, 8 or 1, `auth status` "
     "4, `config get` 2, `images verify` 1 for a damaged and 9 for a missing file, `images "
-    "rebuild` 9 for a damaged one."
+    "rebuild` 9 for a damaged one, `ledger verify` 1 for books that do not add up, `calls resolve` "
+    "1 when the question on the terminal is not answered with yes."
 )
 # Groups of options that several commands take, by their name in the help.
 SHARED = {
@@ -99,8 +101,15 @@ KINDS: Mapping[Any, str] = {
 
 def reference_settings() -> str:
     """docs/reference/settings.md"""
-    keys = [[f"`{name}`", "an API key"] for name in KEY_NAMES]
-    files = [[f"`{name}_FILE`", "path of a file that holds the key"] for name in KEY_NAMES]
+    meanings = {
+        **dict.fromkeys(POOL_NAMES, ("several API keys, as `label=KEY,label=KEY`", "the keys")),
+        **dict.fromkeys(KEY_NAMES, ("an API key", "the key")),
+    }
+    keys = [[f"`{name}`", what] for name, (what, _) in meanings.items()]
+    files = [
+        [f"`{name}_FILE`", f"path of a file that holds {what}"]
+        for name, (_, what) in meanings.items()
+    ]
     return _page(
         "# Settings",
         f"Read once from the environment, `.env` and a configuration file. {WRITTEN}",
@@ -309,7 +318,10 @@ def _plain(annotation: Any) -> tuple[Any, ...]:
 
 
 def _kind(annotation: Any) -> str:
-    words = [_word(kind) for kind in _plain(annotation)]
+    kinds = _plain(annotation)
+    if str in kinds:
+        kinds = tuple(kind for kind in kinds if kind is not bool)  # an option with or without text
+    words = [_word(kind) for kind in kinds]
     return " or ".join(dict.fromkeys(words))
 
 
@@ -335,7 +347,7 @@ def _value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Enum):
         return str(value.value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _escaped(text: str) -> str:

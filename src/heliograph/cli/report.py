@@ -18,16 +18,21 @@ VERDICT_WORDS = {
     Verdict.UNASKED: "no exact size asked",
 }
 
+# where a picture came from when it needed no call of its own, and so was not charged
+SOURCES = {
+    "twin": "from the library (an identical earlier request), no call, no charge",
+    "replay": "from the library (this idempotency key), no call, no charge",
+    "joined": "from a call that was under way already, no further charge",
+}
+
 
 def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
     """The result for a person: what was made, its truth, its time, its cost."""
     record = result.record
-    done = record.timing.get("done")
-    took = f"{done:.1f} s" if isinstance(done, int | float) else "unknown time"
     lines = [f"wrote {e.path}  {e.pixels}  {size_text(e.size)}" for e in files]
     lines.append(
-        f"original {result.pixels} {VERDICT_WORDS[result.verdict]}, {record.model}, {took}, "
-        f"{dollars(record.cost)}, kept as {record.id[:8]}"
+        f"original {result.pixels} {VERDICT_WORDS[result.verdict]}, {record.model}, "
+        f"{_origin(result)}, kept as {record.id[:8]}"
     )
     lines += [f"warning: {warning}" for warning in record.warnings]
     lines += [f"the model says: {text}" for text in record.texts if text.strip()]
@@ -41,6 +46,15 @@ def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
     return lines
 
 
+def _origin(result: Result) -> str:
+    """How long it took and what it cost, or why it cost nothing."""
+    if result.source in SOURCES:
+        return SOURCES[result.source]
+    done = result.record.timing.get("done")
+    took = f"{done:.1f} s" if isinstance(done, int | float) else "unknown time"
+    return f"{took}, {dollars(result.cost)}"
+
+
 def result_facts(result: Result, files: Sequence[Export], access: Access) -> dict[str, Any]:
     """The result for a program."""
     return {
@@ -49,6 +63,8 @@ def result_facts(result: Result, files: Sequence[Export], access: Access) -> dic
         "original": str(result.path),
         "files": [export_facts(e) for e in files],
         "key": access.key_origin,
+        "source": result.source,
+        "charged_micro": result.cost,
         "notes": list(result.plan.notes),
     }
 

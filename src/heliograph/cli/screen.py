@@ -1,7 +1,9 @@
 """What a terminal shows: lines, tables, JSON. Simulated images say so on every line."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -65,3 +67,21 @@ def facts_lines(facts: Mapping[str, str]) -> list[str]:
     """Name and value pairs, aligned."""
     width = max((len(name) for name in facts), default=0)
     return [f"{name.ljust(width)}  {value}" for name, value in facts.items()]
+
+
+def folded(text: str, indent: str, *, taken: int = 0) -> list[str]:
+    """Text in lines that fit a terminal; in a pipe it stays one line.
+
+    Args:
+        taken: characters of each line that something else stands in.
+    """
+    if not sys.stdout.isatty():
+        return [indent + text]
+    width = shutil.get_terminal_size().columns - taken
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )

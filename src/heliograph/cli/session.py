@@ -1,4 +1,7 @@
-"""Opening a client for a command: with the user's key, or else with the local emulator."""
+"""Opening a client for a command: with the user's key, or else with the local emulator.
+
+Invariant: whatever a command recovers of earlier calls, it says so on standard error.
+"""
 
 import asyncio
 import signal
@@ -6,16 +9,22 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from heliograph.cli.screen import note
+from heliograph.cli.stages import recovered_line
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import MissingKey
-from heliograph.ports import Observer
+from heliograph.ports import Event, Observer
 from heliograph.settings import find_key, load_settings
 
 T = TypeVar("T")
 
 
 def open_client(
-    *, simulate: bool | None, home: Path | None, observer: Observer | None = None
+    *,
+    simulate: bool | None,
+    home: Path | None,
+    observer: Observer | None = None,
+    is_patient: bool = False,
 ) -> AsyncHeliograph:
     """A client for a command.
 
@@ -29,7 +38,18 @@ def open_client(
                 find_key(settings)
             except MissingKey:
                 simulate = True
-    return AsyncHeliograph(simulate=simulate, home=home, observer=observer)
+    return AsyncHeliograph(simulate=simulate, home=home, observer=observer, is_patient=is_patient)
+
+
+def open_library(home: Path | None) -> AsyncHeliograph:
+    """A client for a command that makes no calls; says what opening the library recovered."""
+    return AsyncHeliograph(home=home, observer=tell_recovered)
+
+
+def tell_recovered(event: Event) -> None:
+    """An observer that tells the person watching what became of calls that were left open."""
+    if event.name == "recovered":
+        note(recovered_line(event.facts))
 
 
 def run_with(client: AsyncHeliograph, work: Callable[[AsyncHeliograph], Awaitable[T]]) -> T:

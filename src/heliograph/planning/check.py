@@ -262,11 +262,16 @@ def references(
         )
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text can be a tag: 1 to 64 of a-z, A-Z, 0-9, dot, dash, underscore."""
+    return _TAG.fullmatch(text) is not None
+
+
 def labels(asked: Request, found: Findings) -> None:
     """Tags and the idempotency key: they end up in file names, reports and headers."""
     for tag in asked.tags:
         given: object = tag
-        if not isinstance(given, str) or not _TAG.fullmatch(given):
+        if not isinstance(given, str) or not is_tag(given):
             found.problem("tags", given, "must be 1 to 64 of a-z, A-Z, 0-9, dot, dash, underscore")
     key: object = asked.idempotency_key
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):

@@ -67,6 +67,8 @@ def _is_exact(request: Request) -> bool:
 
 def _is_smaller(candidate: Plan, plan: Plan) -> bool:
     """Compared by area; where a ratio is open, by the size tier in the square."""
+    if _is_exact(plan.request):
+        return False  # planned to cover those pixels, or refused: the original's size is its own
     theirs, ours = _area(candidate), _area(plan)
     return theirs < ours * (1 - 2 * plan.tolerance)
 

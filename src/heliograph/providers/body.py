@@ -7,7 +7,8 @@ not wholly received, so whatever fails before the hook returned is provably not 
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -41,9 +42,11 @@ class Body(aiohttp.payload.Payload):
         self, writer: AbstractStreamWriter, _content_length: int | None
     ) -> None:
         held = b""
-        async for piece in _pieces(self._request):
-            await writer.write(held + piece[:-1])
-            held = piece[-1:]
+        # closed at once when the upstream hangs up, or a reference would stay open
+        async with aclosing(_pieces(self._request)) as pieces:
+            async for piece in pieces:
+                await writer.write(held + piece[:-1])
+                held = piece[-1:]
         await self._before_last()
         await writer.write(held)
         reach("last-byte")
@@ -53,18 +56,19 @@ class Body(aiohttp.payload.Payload):
         raise TypeError("a request body is sent, never shown")
 
 
-async def _pieces(request: WireRequest) -> AsyncIterator[bytes]:
+async def _pieces(request: WireRequest) -> AsyncGenerator[bytes, None]:
     for part in request.body:
         if isinstance(part, bytes):
             yield part
         elif isinstance(part.source, bytes):
             yield base64.b64encode(part.source)
         else:
-            async for piece in _file_pieces(part, part.source):
-                yield piece
+            async with aclosing(_file_pieces(part, part.source)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
 
-async def _file_pieces(reference: Reference, path: Path) -> AsyncIterator[bytes]:
+async def _file_pieces(reference: Reference, path: Path) -> AsyncGenerator[bytes, None]:
     read = 0
     with await asyncio.to_thread(path.open, "rb") as file:
         while data := await asyncio.to_thread(file.read, PIECE):

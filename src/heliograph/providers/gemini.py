@@ -82,7 +82,6 @@ class Gemini:
             observer=observer,
         )
         answered = await self._caller.call(errand)
-        await log.received()
         return replace(answered.value, attempts=answered.attempts)
 
     async def resume(

@@ -41,6 +41,7 @@ from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Timing
 
 READ_BUFFER = 1 << 18
+GOOGLE = ".googleapis.com"
 LIST_BYTES = 8 << 20  # a thousand models are about one megabyte
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # an event's name and facts
@@ -152,6 +153,9 @@ class Channel:
         self._key = key
         self._deadlines = deadlines
         self._session: aiohttp.ClientSession | None = None
+        parts = urlsplit(base_url)
+        host = parts.hostname or ""
+        self._is_direct = parts.scheme == "https" and host.endswith(GOOGLE)
 
     @property
     def upstream(self) -> str:
@@ -238,7 +242,7 @@ class Channel:
             progress.first_byte = progress.now()
             found = {k.lower(): v for k, v in response.headers.items()}
             spool = Spool(folder)
-            spool.head(response.status, found)
+            spool.head(response.status, found, is_direct=self._is_direct)
             tell("answering", {"http_status": response.status})
             incomplete, tapped = await self._read(response, spool, clock, tell)
             return WireReply(
@@ -247,6 +251,8 @@ class Channel:
                 tapped=tapped,
                 timing=progress.timing(),
                 incomplete=incomplete,
+                was_sent=progress.sent is not None,
+                is_direct=self._is_direct,
             )
 
     async def _read(

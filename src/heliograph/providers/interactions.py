@@ -28,7 +28,7 @@ from heliograph.errors import (
     UpstreamError,
 )
 from heliograph.ports import CallLog, Event, Observer
-from heliograph.providers.answers import understand
+from heliograph.providers.answers import doubted, understand
 from heliograph.providers.calling import Answered, Caller, Errand
 from heliograph.providers.http import Deadlines
 from heliograph.providers.interaction import (
@@ -120,14 +120,13 @@ class Interactions:
             if answer is None:
                 raise AssertionError("a call without answer and id was let through")
             reply = await self._finish(answer, place, watch)
-        await log.received()
         timing = replace(created.timing, done=watch.now())
         return replace(reply, attempts=answered.attempts, timing=timing)
 
     async def resume(
         self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
     ) -> Reply:
-        del plan  # the answer is the same, whatever was asked
+        del plan, log  # the answer is the same, whatever was asked
         if id_in({"id": remote}) is None:
             raise still_running(None, f"{remote!r:.80} is no id of an interaction.")
         await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True)
@@ -135,7 +134,6 @@ class Interactions:
         places = self._caller.places
         answer = await self._ask(remote, places, watch, may_be_lost=True)
         reply = await self._finish(answer, watch.place or places[0], watch)
-        await log.received()
         return replace(reply, timing=Timing(done=watch.now()))
 
     async def close(self) -> None:
@@ -323,7 +321,7 @@ def read_created(wire: WireReply) -> Created:
         HeliographError: it was refused, or neither an id nor an answer came.
     """
     if wire.status != 200:
-        raise failure_of(wire)
+        raise doubted(failure_of(wire), wire)
     if wire.incomplete or wire.tapped.cut:
         remote = _begun_id(wire)
         reply = understand(wire, decode) if remote is None else None

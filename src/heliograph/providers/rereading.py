@@ -4,7 +4,6 @@ Invariant: nothing is sent. An answer counts as whole only if its own JSON says 
 process that received it may have been stopped between any two bytes.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from heliograph.errors import Charged, HeliographError, OutcomeUnknown
@@ -35,15 +34,11 @@ def reread_answer(spool: Path, transport: str) -> Reply:
 
         decode = interactions.decode
     try:
-        reply = understand(wire, decode)
+        return understand(wire, decode)
     except HeliographError as error:
         if error.charged is Charged.NO:
             raise
         raise _nothing(error.what) from error
-    is_stream = "event-stream" in wire.headers.get("content-type", "")
-    if is_stream and reply.finish_reason is None and reply.block_reason is None:
-        return replace(reply, salvaged=True)
-    return reply
 
 
 def _nothing(why: str) -> OutcomeUnknown:

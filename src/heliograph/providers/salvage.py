@@ -11,32 +11,48 @@ from heliograph.providers.wire import WireReply
 
 _OPENERS = {"{": "}", "[": "]"}
 _CLOSERS = frozenset(_OPENERS.values())
+PART_DEPTH = 2  # of a picture's bytes within their part: {"inlineData": {"data": …}}
 _CUT = '"'  # a string without its end
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]:,]|true|false|null', re.DOTALL)
-_EVENT = re.compile("^data:", re.MULTILINE)
+_TOKEN = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|["{}\[\]:,]|true|false|null')
+# the `[DONE]` of a stream, cut or not, would be closed as an array
+_LAST_WORD = re.compile(r"^data:\s*\[\w*\]?\s*\Z", re.MULTILINE)
 
 
 def salvaged(wire: WireReply) -> WireReply | None:
     """The reply with its JSON closed, or None when no picture in it is whole."""
     if not any(spool.defect is None for spool in wire.tapped.spools.values()):
         return None
-    text = wire.tapped.skeleton.decode("utf-8", "replace").lstrip("\ufeff")
-    head, last = _last_document(text)
-    mended = head + closed(last)
-    tapped = replace(wire.tapped, skeleton=mended.encode(), cut=None)
+    text = _LAST_WORD.sub("", wire.tapped.skeleton.decode("utf-8", "replace"))
+    tapped = replace(wire.tapped, skeleton=closed(text).encode(), cut=None)
     return replace(wire, tapped=tapped, incomplete=None)
 
 
-def closed(text: str) -> str:
-    """A beginning of JSON, cut back to its last whole value and closed.
+def is_last_part_open(wire: WireReply) -> bool:
+    """Whether the answer broke off before the part of its last picture was closed, so that the
+    mark of a thought may be missing: Google writes it behind the picture.
+    """
+    text = wire.tapped.skeleton.decode("utf-8", "replace")
+    ends = [text.rfind(f'"{name}"') for name in wire.tapped.spools]
+    if not ends or max(ends) < 0:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(text, max(ends)):
+        kind = token.group()
+        depth += (kind in _OPENERS) - (kind in _CLOSERS)
+        if depth <= -PART_DEPTH:
+            return False
+    return True
 
-    A number is whole only when something follows it.
+
+def closed(text: str) -> str:
+    """A beginning of JSON, or of a stream of such documents, cut back to its last whole value
+    and closed. A number is whole only when something follows it.
     """
     stack: list[str] = []
     safe, closers, is_key = 0, "", False
     for token in _TOKEN.finditer(text):
         kind, end = token.group(), token.end()
-        if kind == _CUT:
+        if kind == _CUT and stack:
             break
         if kind in _OPENERS:
             stack.append(_OPENERS[kind])
@@ -56,12 +72,3 @@ def closed(text: str) -> str:
             continue
         safe, closers = end, "".join(reversed(stack))
     return text[:safe] + closers
-
-
-def _last_document(text: str) -> tuple[str, str]:
-    """What stands before the last event of a stream, and its JSON; a plain body is one piece."""
-    if text.lstrip()[:1] in ("{", "["):
-        return "", text
-    # only a line can begin an event: the same word in a prompt stands inside a string
-    start = max((found.end() for found in _EVENT.finditer(text)), default=0)
-    return text[:start], text[start:]

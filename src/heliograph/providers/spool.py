@@ -42,9 +42,10 @@ class Spool:
         self._head = ""
         self.trouble: str | None = None  # why the disk refused, when it did
 
-    def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Keep status and headers."""
-        self._head = json.dumps({"status": status, "headers": dict(headers)})
+    def head(self, status: int, headers: Mapping[str, str], *, is_direct: bool = False) -> None:
+        """Keep status, headers and whether Google itself says so."""
+        head = {"status": status, "headers": dict(headers), "is_direct": is_direct}
+        self._head = json.dumps(head)
         try:
             (self._folder / HEAD).write_text(self._head, encoding="utf-8")
         except OSError as error:
@@ -139,6 +140,7 @@ def reread(folder: Path) -> WireReply | None:
     try:
         head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
         status, headers = int(head["status"]), dict(head["headers"])
+        is_direct = head.get("is_direct") is True
     except (OSError, ValueError, KeyError, TypeError):
         return None
     again = folder / "again"
@@ -160,4 +162,5 @@ def reread(folder: Path) -> WireReply | None:
         tapped=tap.close(),
         timing=Timing(),
         incomplete=incomplete,
+        is_direct=is_direct,
     )

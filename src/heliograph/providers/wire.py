@@ -42,6 +42,8 @@ class WireReply:
     tapped: Tapped
     timing: Timing
     incomplete: str | None = None  # why the body did not arrive whole
+    was_sent: bool = True  # the request had left whole when the answer began
+    is_direct: bool = False  # it comes from Google's own host, over a connection of its own
 
 
 def documents(tapped: Tapped) -> list[Mapping[str, Any]]:
