@@ -25,7 +25,8 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check docs soak bench lock clean format lint types contracts shape tests
+.PHONY: help demo test check docs soak bench coverage mutation lock clean format lint types \
+	contracts shape tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -84,7 +85,8 @@ docs: $(DEV) ## Write the generated reference pages anew
 	$(BIN)/python -m heliograph.planning.reference docs/reference
 	$(BIN)/python -m heliograph.cli.reference docs/reference
 
-soak: $(DEV) ## Run the property tests SOAK_ROUNDS times (20), a new seed each round
+soak: $(DEV) ## 10,000 jobs under kills, then the property tests SOAK_ROUNDS times (20)
+	$(BIN)/heliograph chaos run KS --report soak-output/chaos.json
 	@for seed in $$(seq 1 $(SOAK_ROUNDS)); do \
 		echo "== soak, seed $$seed of $(SOAK_ROUNDS)"; \
 		$(BIN)/python -m pytest -m hypothesis -n $(WORKERS) --timeout 1800 \
@@ -94,6 +96,12 @@ soak: $(DEV) ## Run the property tests SOAK_ROUNDS times (20), a new seed each r
 bench: $(DEV) ## Measure one 4K image from request to file, and what certainty costs
 	$(BIN)/python -m bench.one_image
 	$(BIN)/python -m bench.overhead
+
+coverage: $(DEV) ## Hold the branch coverage of the pure heart at 100 %
+	@$(BIN)/python -m tests.mutation.covered
+
+mutation: $(DEV) ## Change the pure heart in 1,700 ways; the tests must notice (10 minutes)
+	@$(BIN)/python -m tests.mutation.run --workers $(WORKERS) $(MUTATION_ARGS)
 
 lock: $(DEV) ## Lock the requirements anew; LOCK_ARGS=--upgrade takes newer releases
 	$(LOCK) requirements/build.in -o requirements/build.txt

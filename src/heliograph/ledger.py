@@ -59,7 +59,9 @@ def refuse_above_limit(plan: Plan) -> None:
     limit = plan.request.max_cost
     if limit is None or plan.estimate.high <= limit:
         return
-    cheaper = next((a for a in plan.alternatives if a.expected <= limit), None)
+    # batches can be priced, but not sent yet
+    able = (a for a in plan.alternatives if a.tier != "batch")
+    cheaper = next((a for a in able if a.expected <= limit), None)
     hint = (
         f" {cheaper.model} {cheaper.size or ''} in tier {cheaper.tier} would cost about "
         f"{dollars(cheaper.expected)}."

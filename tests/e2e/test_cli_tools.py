@@ -231,7 +231,8 @@ def test_doctor_offline_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said.code == 8
     assert "did not answer within" in said.checks["upstream"]["finding"]
     assert said.checks["library"]["state"] == "ok"
-    assert took < 6, took
+    # a resolver or a socket without a deadline hangs for half a minute and more
+    assert took < 15, took
 
 
 def test_doctor_reports_a_refused_connection_and_a_broken_library(

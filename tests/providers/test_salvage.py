@@ -214,7 +214,9 @@ def test_a_character_that_was_cut_in_two_goes_with_its_string(tmp_path: Path) ->
     document = {"candidates": [{"content": {"parts": [PICTURE, {"text": "金"}]}}]}
     body = json.dumps(document, ensure_ascii=False).encode()
     cut = body.index("金".encode()) + 1
-    mended = salvaged(wire_of(body[:cut], tmp_path))
+    wire = wire_of(body[:cut], tmp_path)
+    assert not is_last_part_open(wire)
+    mended = salvaged(wire)
     assert mended is not None
     (left,) = documents(mended.tapped)
     assert list(left["candidates"][0]["content"]["parts"][1]) == []

@@ -269,3 +269,12 @@ def test_what_can_be_read_in_two_ways_is_refused(
 def test_events_and_bare_errors_between_them(tmp_path: Path) -> None:
     body = b': ping\r\n\r\ndata: {"a":1}\r\n\r\n{\n"error":{"code":503}\n}\n\ndata: [DONE]\n\n'
     assert documents(feed(body, tmp_path)) == [{"a": 1}, {"error": {"code": 503}}]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
+def test_an_unescaped_separator_in_a_text_ends_no_event(separator: str, tmp_path: Path) -> None:
+    body = f'data: {{"text": "one{separator}two"}}\r\n\r\ndata: {{"n": 2}}\n\n'
+    assert documents(feed(body.encode(), tmp_path)) == [
+        {"text": f"one{separator}two"},
+        {"n": 2},
+    ]

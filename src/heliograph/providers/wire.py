@@ -5,6 +5,7 @@ is refused rather than guessed at.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 from heliograph.errors import Charged, ProtocolError
 from heliograph.providers.tap import Spooled, Tap, Tapped
 from heliograph.types import Reference, Timing
+
+
+_LINE_END = re.compile(r"\r\n|[\r\n]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,8 @@ def _events(text: str) -> list[str]:
     """The payloads of an event stream; bare JSON between events is an error object."""
     events: list[str] = []
     bare: list[str] = []
-    for line in text.splitlines():
+    # not splitlines(): JSON may hold U+2028 and its like unescaped, and they end no line of a stream
+    for line in _LINE_END.split(text):
         if line.startswith("data:"):
             events.append(line[5:].strip())
         elif line.strip() and not line.startswith((":", "event:", "id:", "retry:")):
