@@ -18,9 +18,12 @@ def emulate(
     ledger: Path | None = None,
     latency: str = "0",
     small: Flag = False,
+    tiny: Flag = False,
     signatures: Literal["realistic", "short"] | None = None,
     api_key: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     rules: Path | None = None,
+    quotas: Path | None = None,
+    tls: Flag = False,
     enforce_signatures: bool = True,
     size_policy: Literal["strict", "silent"] = "strict",
     billing: Literal["on_complete", "on_accept", "on_first_byte"] = "on_complete",
@@ -36,9 +39,12 @@ def emulate(
         ledger: File for the bill, one JSON object a line.
         latency: Seconds before each answer, or "realistic".
         small: Cheap plain pictures and short signatures, for volume tests.
+        tiny: 64x64 pictures whatever is asked, for runs of thousands.
         signatures: Length of thought signatures.
         api_key: Accept only this key; may be repeated. Default: any key.
         rules: JSON file with fault rules.
+        quotas: JSON file with quotas and spend limits that count.
+        tls: TLS ports too, with good and with bad certificates.
         enforce_signatures: Refuse history whose signatures are missing, as Google does.
         size_policy: Refuse unknown sizes, or silently answer 1K.
         billing: When a call counts as billed.
@@ -51,9 +57,12 @@ def emulate(
             ledger=ledger,
             latency=_latency(latency),
             small=small,
+            tiny=tiny,
             signatures=signatures,
             api_keys=tuple(api_key),
             rules=rules,
+            quotas=quotas,
+            tls=tls,
             enforce_signatures=enforce_signatures,
             size_policy=size_policy,
             billing=billing,
