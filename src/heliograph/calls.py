@@ -145,11 +145,12 @@ class OpenCall:
             await self._change(moved(self.entry, Stage.RECEIVED, _now()))
         reach("received")
 
-    async def stored(self) -> None:
-        """Files and sidecar are durable."""
+    async def stored(self, sidecar: str) -> None:
+        """Files and sidecar are durable; `sidecar` is its blob key."""
         if self.entry.stage is Stage.STORED:
             return  # by the process that began it
-        await self._change(moved(self.entry, Stage.STORED, _now()))
+        facts = {"sidecar": sidecar}
+        await self._change(moved(self.entry, Stage.STORED, _now(), facts=facts))
         reach("stored")
 
     async def answered(
@@ -188,6 +189,11 @@ class OpenCall:
     def hold(self) -> LedgerLine:
         """The line that holds what this call may have cost."""
         return hold_line(self.entry, self.plan, max(_now(), self.entry.changed))
+
+    @property
+    def at_risk(self) -> int:
+        """Micro-dollars that it and the job's earlier calls in doubt may have cost."""
+        return self.entry.reserved + sum(line.micro for line in self.doubts)
 
     async def at_rest(self) -> Stage:
         """Where the call stands once no step is being written any more."""

@@ -5,6 +5,7 @@ and no byte that may be paid for is deleted before it lies safe elsewhere.
 """
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,11 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from heliograph.calls import OpenCall, Shelf
+from heliograph.durable import flush_file, flush_folder
 from heliograph.errors import (
     Charged,
     CorruptImage,
     HeliographError,
+    OutcomeUnknown,
     RecordNotFound,
+    Refused,
     StorageError,
 )
 from heliograph.journal import CallEntry, Stage, moved
@@ -36,8 +40,16 @@ from heliograph.looking import Looked, look
 from heliograph.money import dollars
 from heliograph.ports import Books
 from heliograph.provenance import files_of, record_of
-from heliograph.storage import plan_from_document, store, store_lines
-from heliograph.types import LedgerLine, Outcome, Record, Reply, Role
+from heliograph.storage import (
+    plan_from_document,
+    record_from_json,
+    sidecar_key,
+    store,
+    store_lines,
+)
+from heliograph.types import LedgerLine, Outcome, Plan, Record, Reply, Role
+
+LOG = logging.getLogger("heliograph")
 
 
 async def take_in(
@@ -56,6 +68,7 @@ async def take_in(
             any process with this library tries again.
     """
     try:
+        await asyncio.to_thread(_flush_spool, spool_of(call, shelf.home))
         await call.received()
         looked = await look(reply, call.plan, shelf.imager)
         reach("looked")
@@ -73,6 +86,71 @@ async def take_in(
             record_id=call.entry.job,
             facts={"spool": str(spool), "may_have_cost_micro": call.plan.estimate.high},
         ) from error
+
+
+def refuse_unmarked(reply: Reply, plan: Plan) -> None:
+    """Refuse a picture of an answer that broke off before it could be called a draft, when drafts
+    were asked for.
+
+    Raises:
+        OutcomeUnknown: it may be a draft, and whether the picture was made nobody knows.
+    """
+    if reply.unmarked and plan.request.include_thoughts:
+        raise OutcomeUnknown(
+            "The answer broke off before it could say whether its picture is only a draft.",
+            why="Drafts were asked for, and the mark of a draft stands behind its picture.",
+            remedy="It may have been charged; what arrived is kept in quarantine.",
+            charged=Charged.UNKNOWN,
+        )
+
+
+def _flush_spool(spool: Path) -> None:
+    """Make the answer as it came survive a power loss, before the journal says that it is here.
+
+    A disk that refuses is no reason to stop: the picture is about to be stored durably anyway.
+    """
+    try:
+        for head in spool.glob("*/head.json"):
+            for path in (head, head.with_name("body.raw")):
+                if path.exists():
+                    flush_file(path)
+            flush_folder(head.parent)
+        flush_folder(spool)
+        flush_folder(spool.parent)
+    except OSError as error:
+        LOG.warning("the spool %s cannot be flushed: %s", spool, error)
+
+
+async def finish_stored(call: OpenCall, shelf: Shelf) -> bool:
+    """End a call whose files and sidecar are durable already, from what the sidecar says.
+
+    Returns:
+        Whether the sidecar could be read; if not, the spool has to do.
+    """
+    facts = call.entry.trail[-1].facts if call.entry.stage is Stage.STORED else {}
+    try:
+        record, lines = record_from_json(await shelf.blobs.read(str(facts.get("sidecar"))))
+    except StorageError:
+        return False
+    stages = {Outcome.KEPT: Stage.SETTLED, Outcome.REFUSED: Stage.REFUSED}
+    stage = stages.get(record.outcome, Stage.QUARANTINED)
+    own = [line for line in lines if line.call_id == call.entry.id]
+    error = None if record.outcome is Outcome.KEPT else _failure_in(record)
+    await call.answered(stage, record, own, error=error, note=_note(record))
+    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    return True
+
+
+def _failure_in(record: Record) -> HeliographError:
+    """The failure that a record without an image stands for, as far as the record tells."""
+    kind = CorruptImage if record.outcome is Outcome.QUARANTINED else Refused
+    return kind(
+        "The answer held no usable image.",
+        why=" ".join((*record.texts, *record.warnings)) or record.finish_reason,
+        charged=Charged.YES if record.cost else Charged.NO,
+        record_id=record.id,
+        facts={"cost_micro": record.cost, "finish_reason": record.finish_reason},
+    )
 
 
 async def _keep(
@@ -104,7 +182,7 @@ async def _keep(
     lines: Sequence[LedgerLine] = [*settled, *call.doubts]
     # an earlier run that was killed may have kept it already: then its word stands
     record, lines = await store(record, lines, blobs=shelf.blobs, files=files)
-    await call.stored()
+    await call.stored(sidecar_key(record))
     own = [line for line in lines if line.call_id == entry.id]
     failure = _failure_of(record, reply, looked)
     await call.answered(stage, record, own, error=failure, note=_note(record))
@@ -152,8 +230,7 @@ async def write_down_unknown(
         The hold line, or None when it could not be written.
     """
     error.charged = Charged.UNKNOWN
-    held = sum(line.micro for line in call.doubts)
-    error.facts["may_have_cost_micro"] = call.entry.reserved + held
+    error.facts["may_have_cost_micro"] = call.at_risk
     error.record_id = call.entry.job
     hold = call.hold()
     try:
@@ -216,9 +293,17 @@ async def resolve(entry: CallEntry, micro: int | None, shelf: Shelf) -> CallEntr
     except RecordNotFound:
         record = None  # a job that went on after this call may have none
     if record is not None:
-        number = entry.id.rpartition("-")[2]
+        name = f"resolved-{entry.id.rpartition('-')[2]}"
         # a run that was killed between file and database has decided already
-        lines = await store_lines(record, lines, name=f"resolved-{number}", blobs=shelf.blobs)
+        try:
+            lines = await store_lines(record, lines, name=name, blobs=shelf.blobs)
+        except StorageError as error:
+            if "key" not in error.facts:
+                raise
+            # it had decided the other way: whether anything was billed at all
+            settled = [resolved_line(entry, plan, 0, now)] if micro is None else []
+            lines = [lines[0], *settled]
+            lines = await store_lines(record, lines, name=name, blobs=shelf.blobs)
     billed = next((line.micro for line in lines if line.kind == SETTLE), None)
     stage = Stage.RELEASED if billed is None else Stage.SETTLED
     said = "nothing was billed" if billed is None else f"{dollars(billed)} were billed"

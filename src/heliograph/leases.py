@@ -14,6 +14,7 @@ import sys
 import weakref
 from pathlib import Path
 
+from heliograph.durable import flush_folder
 from heliograph.errors import StorageError
 
 if sys.platform == "win32":
@@ -148,4 +149,5 @@ def _library_id(home: Path) -> str:
             known.write(found)
             known.flush()
             os.fsync(file)
+            flush_folder(home)
     return found

@@ -36,6 +36,7 @@ from heliograph.keeping import (
     is_still_to_be_had,
     keep_doubts,
     let_go,
+    refuse_unmarked,
     spool_of,
     take_in,
     write_down_unknown,
@@ -230,6 +231,7 @@ async def _one_call(
     try:
         await asyncio.to_thread(spool.mkdir, parents=True, mode=0o700)
         reply = await tools.provider.generate(call.plan, spool, call, watch)
+        refuse_unmarked(reply, call.plan)
     except HeliographError as error:
         await _end_failed(call, error, tools, goes_on=may_repeat)
         raise
@@ -250,12 +252,24 @@ async def _one_call(
 async def _end_failed(
     call: OpenCall, error: HeliographError, tools: Tools, *, goes_on: bool
 ) -> None:
+    if isinstance(error, StorageError) and await call.at_rest() not in UNSENT:
+        # our own trouble proves nothing: the journal says that it was sent, the spool has what came
+        error.charged = Charged.UNKNOWN
+        error.record_id = call.entry.job
+        error.remedy = "Mend the library; the next command finishes the call from its spool."
+        error.facts["may_have_cost_micro"] = call.at_risk
+        error.facts["spool"] = str(spool_of(call, tools.home))
+        return
     if error.charged is Charged.NO:
         try:
             await unbroken(let_go(call, error, error.what, tools.home))
         except StorageError as trouble:
             # the next process gives the reservation back
             error.facts["not_written_down"] = str(trouble)
+        return
+    if is_still_to_be_had(error):
+        # it stays open: whoever opens the library next asks for the answer again
+        error.record_id = call.entry.job
         return
     retry = goes_on and isinstance(error, OutcomeUnknown)
     hold = await unbroken(write_down_unknown(call, error, tools, goes_on=retry))

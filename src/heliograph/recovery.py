@@ -17,9 +17,11 @@ from heliograph.calls import OpenCall, Shelf, reopen
 from heliograph.errors import CallTaken, Charged, HeliographError, StorageError
 from heliograph.journal import OPEN, UNSENT, CallEntry, Stage, is_overdue, moved
 from heliograph.keeping import (
+    finish_stored,
     is_still_to_be_had,
     let_go,
     quarantine,
+    refuse_unmarked,
     spool_of,
     take_in,
     write_down_unknown,
@@ -127,12 +129,15 @@ async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer
         note = "Its process ended before the request had left."
         await let_go(call, None, note, shelf.home)
         return
+    if entry.stage is Stage.STORED and await finish_stored(call, shelf):
+        return
     spool = spool_of(call, shelf.home)
     try:
         if entry.stage is Stage.SENT and entry.remote is not None and provider is not None:
             reply = await provider.resume(call.plan, spool, entry.remote, call, observer)
         else:
             reply = await asyncio.to_thread(reread_answer, spool, entry.transport)
+        refuse_unmarked(reply, call.plan)
     except HeliographError as error:
         if is_still_to_be_had(error):
             return

@@ -44,7 +44,8 @@ async def budgets(row: Row, crew: Crew) -> list[Told]:
 
 
 async def _budgets(row: Row, crew: Crew) -> Told:
-    processes, rounds = row.facts["processes"], row.facts["rounds"]
+    processes = row.facts["processes"]
+    rounds = row.facts["rounds"] * max(1, crew.repeat // 3)
     asks, room = row.facts["asks"], row.facts["room"]
     began = time.monotonic()
     projects = (Project(habits={"latency": MODEL_SECONDS}),)

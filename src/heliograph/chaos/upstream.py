@@ -41,19 +41,36 @@ class Desk:
         """
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                status, body = await self._exchange(method, path, document)
+                status, body = await self._exchange(method, f"/_emulator/{path}", document)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             raise _silent(f"{type(error).__name__}: {error}") from error
         if status != 200:
             raise _silent(f"{method} {path} got {status}: {body[:300].decode(errors='replace')}")
         return json.loads(body)
 
-    async def _exchange(self, method: str, path: str, document: Any) -> tuple[int, bytes]:
+    async def generate(self, model: str, document: Any, key: str) -> int:
+        """The status of one generateContent request, sent as it is.
+
+        Raises:
+            ConfigurationError: no answer came.
+        """
+        path = f"/v1/models/{model}:generateContent"
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                status, _ = await self._exchange("POST", path, document, key)
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+            raise _silent(f"{type(error).__name__}: {error}") from error
+        return status
+
+    async def _exchange(
+        self, method: str, path: str, document: Any, key: str = ""
+    ) -> tuple[int, bytes]:
         parts = urlsplit(self.url)
         content = b"" if document is None else json.dumps(document).encode()
         head = (
-            f"{method} /_emulator/{path} HTTP/1.0\r\nhost: {parts.netloc}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            f"{method} {path} HTTP/1.0\r\nhost: {parts.netloc}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"
+            f"x-goog-api-key: {key}\r\n\r\n"
         )
         # HTTP/1.0: the answer ends with the connection, so there is no framing to get wrong
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

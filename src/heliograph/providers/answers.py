@@ -87,7 +87,9 @@ def _rest(wire: WireReply, decode: Decode) -> Reply | None:
     whole = [image for image in reply.images if image.defect is None and not image.thought]
     if not whole:
         return None
-    return replace(reply, salvaged=True, unmarked=is_last_part_open(wire), refusal=None)
+    # a whole picture before the one that was cut had its mark, if it was to have one
+    unmarked = whole[-1] is reply.images[-1] and is_last_part_open(wire)
+    return replace(reply, salvaged=True, unmarked=unmarked, refusal=None)
 
 
 def error_of(wire: WireReply) -> Mapping[str, Any] | None:

@@ -10,7 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import Charged, NoImage, OutcomeUnknown, PolicyBlocked, Refused
+from heliograph.errors import (
+    Charged,
+    NoImage,
+    OutcomeUnknown,
+    PolicyBlocked,
+    ProtocolError,
+    Refused,
+)
 from heliograph.ports import CallLog, Observer
 from heliograph.providers.answers import understand
 from heliograph.providers.calling import Caller, Errand
@@ -333,12 +340,20 @@ def _refusal(reply: Reply) -> Refused:
             remedy="Change the prompt; sending it again will not help.",
             facts=facts,
         )
+    if reason not in NO_IMAGE_REASONS:
+        raise ProtocolError(
+            f"The answer stopped without an image, for a reason unknown here ({reason}).",
+            why=said or (f"It said: {words[:300]}" if words else None),
+            remedy="It may have been charged. Upgrade heliograph, or check the provider's billing.",
+            charged=Charged.UNKNOWN,
+            facts=facts,
+        )
     # an answer that just stops, without any part, is nothing to pay for (reliability F32: B = 0)
     said_nothing = not reply.texts and not reply.images
     answered = not (said_nothing and reply.finish_reason in (None, "STOP"))
     billed = answered and reply.usage is not None and reason not in UNBILLED_REASONS
     return NoImage(
-        NO_IMAGE_REASONS.get(reason, f"The model stopped without an image ({reason})."),
+        NO_IMAGE_REASONS[reason],
         why=said or (f"It said: {words[:300]}" if words else None),
         remedy="Ask plainly for a picture, or try again: the same prompt often works.",
         charged=Charged.YES if billed else Charged.NO,

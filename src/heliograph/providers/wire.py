@@ -15,7 +15,6 @@ from heliograph.errors import Charged, ProtocolError
 from heliograph.providers.tap import Spooled, Tap, Tapped
 from heliograph.types import Reference, Timing
 
-
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 
 
@@ -89,7 +88,7 @@ def _events(text: str) -> list[str]:
     """The payloads of an event stream; bare JSON between events is an error object."""
     events: list[str] = []
     bare: list[str] = []
-    # not splitlines(): JSON may hold U+2028 and its like unescaped, and they end no line of a stream
+    # not splitlines(): JSON may hold U+2028 and its like unescaped, and they end no line here
     for line in _LINE_END.split(text):
         if line.startswith("data:"):
             events.append(line[5:].strip())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from heliograph.durable import flush_folder
 from heliograph.errors import RecordNotFound
 from heliograph.killpoints import reach
 from heliograph.storage.key import check_key
@@ -126,17 +127,6 @@ class LocalBlobs:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in `folder` survive power loss."""
-    if os.name == "nt":
-        return  # Windows has no such call; NTFS journals names by itself
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def not_found(key: str) -> RecordNotFound:

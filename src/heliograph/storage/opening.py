@@ -10,9 +10,10 @@ Invariant: folders made here are for their owner only (0700).
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliograph.durable import flush_folder
 from heliograph.errors import ConfigurationError
 from heliograph.ports import Blobs, Books, Journal
-from heliograph.storage.local_blobs import LocalBlobs, flush_folder
+from heliograph.storage.local_blobs import LocalBlobs
 from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.refused import os_refused
 

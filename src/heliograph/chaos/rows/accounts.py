@@ -14,6 +14,7 @@ from heliograph.chaos.checks import (
 )
 from heliograph.chaos.plays import two_in_turn
 from heliograph.chaos.row import KEPT, Ask, Case, Kind, Project, Row, Span, exactly
+from heliograph.chaos.talks import pointed_elsewhere
 from heliograph.journal import Stage
 
 
@@ -82,10 +83,18 @@ ACCOUNTS: tuple[Row, ...] = (
     ),
     Row(
         id="F51",
-        title="Another provider returns an address instead of bytes",
-        expects="fetched only under the fetch rules, from that provider's own hosts",
+        title="The answer names an address instead of bytes",
+        expects="nothing is fetched: no_image, and the address sees no connection",
         promises=(12,),
-        needs="providers other than Gemini",
+        cases=(
+            Case(
+                name="address and data address",
+                calls=exactly(2),
+                billed=exactly(2),
+                ends=("no_image",),
+                play=pointed_elsewhere,
+            ),
+        ),
     ),
     Row(
         id="F52",

@@ -5,6 +5,7 @@ Invariant: a refusal is never asked again and never carried to another project.
 
 from heliograph.chaos.checks import charged, images_kept, stages
 from heliograph.chaos.row import KEPT, Ask, Case, Project, Row, Span, exactly, up_to
+from heliograph.chaos.talks import ten_turns
 from heliograph.journal import Stage
 
 BLOCKED = ("policy_blocked",)
@@ -122,8 +123,9 @@ ANSWERS: tuple[Row, ...] = (
     Row(
         id="F34",
         title="A talk's history lost a signature",
-        expects="signatures go back byte for byte; ten turns without an error",
-        needs="conversations",
+        expects="what is kept of ten turns is accepted byte for byte; any change is refused",
+        seconds=4,
+        cases=(Case(name="ten turns", calls=exactly(10), billed=exactly(10), play=ten_turns),),
     ),
     Row(
         id="F35",

@@ -1,0 +1,95 @@
+"""F34 and F51: what is kept of an answer, and what an answer points to.
+
+Each is a coroutine function of a `Stage`. Invariant: the history is built only from what the
+library keeps, and sent over a bare socket, so that nothing of the client can mend it on the way.
+"""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from heliograph.chaos.stage import Stage
+from heliograph.storage import blob_key
+from heliograph.types import Record
+
+TURNS = 10
+MODEL = "gemini-3-pro-image"
+
+
+async def ten_turns(stage: Stage) -> None:
+    """Ten kept answers go back as the model's turns; then one signature is changed or left out."""
+    contents: list[dict[str, Any]] = []
+    for number in range(TURNS):
+        prompt = f"A fox in turn {number}"
+        ended = await stage.ask(prompt)
+        if ended.record is None:
+            stage.complaints.append(f"turn {number} left no record")
+            return
+        record = await stage.client.image(ended.record)
+        turn = await asyncio.to_thread(_turn, record, stage.ground.home / "originals")
+        contents += [{"role": "user", "parts": [{"text": prompt}]}, turn]
+    signed = [part for turn in contents for part in turn["parts"] if "thoughtSignature" in part]
+    if len(signed) < TURNS:
+        stage.complaints.append(f"only {len(signed)} signatures were kept in {TURNS} turns")
+        return
+    contents.append({"role": "user", "parts": [{"text": "Now by night"}]})
+    said = {"as kept": await _say(stage, contents)}
+    last = signed[-1]
+    whole = last["thoughtSignature"]
+    other = "B" if whole[len(whole) // 2] == "A" else "A"
+    last["thoughtSignature"] = whole[: len(whole) // 2] + other + whole[len(whole) // 2 + 1 :]
+    said["one character changed"] = await _say(stage, contents)
+    del last["thoughtSignature"]
+    said["left out"] = await _say(stage, contents)
+    stage.facts |= {"statuses": said}
+    if said != {"as kept": 200, "one character changed": 400, "left out": 400}:
+        stage.complaints.append(f"the emulator answered {said}")
+
+
+async def _say(stage: Stage, contents: list[dict[str, Any]]) -> int:
+    """The status of a request with this history, at the cost of a project of its own."""
+    key = f"emu-project-{stage.ground.projects[0]}-talk"
+    document = {"contents": contents, "generationConfig": {"imageConfig": {"imageSize": "1K"}}}
+    return await stage.ground.desk.generate(MODEL, document, key)
+
+
+def _turn(record: Record, originals: Path) -> dict[str, Any]:
+    """The model's turn as it must go back, from the files of the library."""
+    return {"role": "model", "parts": [_part(p, record, originals) for p in record.turn]}
+
+
+def _part(kept: Mapping[str, Any], record: Record, originals: Path) -> dict[str, Any]:
+    part: dict[str, Any] = {}
+    if "text" in kept:
+        part["text"] = kept["text"]
+    else:
+        image = next(i for i in record.images if i.sha256 == kept["image"])
+        key = blob_key(image.sha256, Path(image.key).suffix)
+        data = base64.b64encode((originals / key).read_bytes()).decode()
+        part["inlineData"] = {"mimeType": image.media_type, "data": data}
+    if "signature" in kept:
+        part["thoughtSignature"] = (originals / kept["signature"]).read_text(encoding="ascii")
+    return part
+
+
+async def pointed_elsewhere(stage: Stage) -> None:
+    """An answer names an address, or carries a data address, in words: nothing is fetched."""
+    heard: list[int] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(len(await reader.read(65536)))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        await stage.ask(f"A fox elsewhere [[fault:image-link:http://127.0.0.1:{port}/fox.png]]")
+        await stage.ask("A fox in words [[fault:image-link:data]]")
+        await asyncio.sleep(0.1)
+    finally:
+        server.close()
+        await server.wait_closed()
+    if heard:
+        stage.complaints.append(f"the address in the answer saw {len(heard)} connections")
