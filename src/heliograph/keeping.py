@@ -29,7 +29,6 @@ from heliograph.ledger import (
     HOLD_RELEASE,
     SETTLE,
     Settlement,
-    hold_line,
     hold_release_line,
     month_start,
     resolved_line,
@@ -336,27 +335,27 @@ async def resolve_without_call(hold: LedgerLine, micro: int | None, shelf: Shelf
     await shelf.books.keep(record, lines)
 
 
-async def keep_doubts(call: OpenCall, error: HeliographError, shelf: Shelf) -> None:
-    """Give a job a record that ended without one, though an earlier call of it may be charged.
+async def keep_doubts(entry: CallEntry, hold: LedgerLine, shelf: Shelf) -> None:
+    """Give a job a record that ends without one, though an earlier call of it may be charged.
 
     Args:
-        call: the earlier call, in doubt.
+        entry: the earlier call, in doubt.
+        hold: its hold line.
+
+    Raises:
+        StorageError, OSError: it cannot be written.
     """
     record = record_of(
-        call.entry,
-        call.plan,
+        entry,
+        plan_from_document(entry.plan),
         None,
         (),
         outcome=Outcome.UNKNOWN,
         cost=0,
-        warnings=[f"{call.entry.note} It may have cost up to {dollars(call.entry.reserved)}."],
+        warnings=[f"{entry.note} It may have cost up to {dollars(entry.reserved)}."],
     )
-    lines = [hold_line(call.entry, call.plan, call.entry.changed)]
-    try:
-        record, kept = await store(record, lines, blobs=shelf.blobs, files={})
-        await shelf.books.keep(record, kept)
-    except (StorageError, OSError) as trouble:
-        error.facts["not_written_down"] = str(trouble)
+    record, kept = await store(record, [hold], blobs=shelf.blobs, files={})
+    await shelf.books.keep(record, kept)
 
 
 async def _settle(call: OpenCall, reply: Reply, looked: Looked, books: Books) -> Settlement | None:

@@ -42,7 +42,7 @@ from heliograph.keeping import (
     write_down_unknown,
 )
 from heliograph.killpoints import reach
-from heliograph.ledger import refuse_above_limit
+from heliograph.ledger import hold_line, refuse_above_limit
 from heliograph.money import dollars
 from heliograph.planning import plan as make_plan
 from heliograph.planning.failover import fallback_plans
@@ -161,7 +161,12 @@ async def obtain(
             error.record_id = job
             error.facts["may_have_cost_micro"] = sum(c.entry.reserved for c in doubted)
             error.facts["calls_in_doubt"] = [call.entry.id for call in doubted]
-            await unbroken(keep_doubts(doubted[0], error, tools))
+            first = doubted[0].entry
+            hold = hold_line(first, doubted[0].plan, first.changed)
+            try:
+                await unbroken(keep_doubts(first, hold, tools))
+            except (StorageError, OSError) as trouble:
+                error.facts["not_written_down"] = str(trouble)
         raise
 
 

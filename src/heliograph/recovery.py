@@ -19,6 +19,7 @@ from heliograph.journal import OPEN, UNSENT, CallEntry, Stage, is_overdue, moved
 from heliograph.keeping import (
     finish_stored,
     is_still_to_be_had,
+    keep_doubts,
     let_go,
     quarantine,
     refuse_unmarked,
@@ -127,7 +128,7 @@ async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer
     entry = call.entry
     if entry.stage in UNSENT:
         note = "Its process ended before the request had left."
-        await let_go(call, None, note, shelf.home)
+        await _give_back(call, None, note, shelf)
         return
     if entry.stage is Stage.STORED and await finish_stored(call, shelf):
         return
@@ -144,13 +145,23 @@ async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer
         if isinstance(error, StorageError):
             raise  # our own trouble proves nothing
         if error.charged is Charged.NO:
-            await let_go(call, error, f"The upstream had said: {error.what}", shelf.home)
+            await _give_back(call, error, f"The upstream had said: {error.what}", shelf)
         else:
             await write_down_unknown(call, error, shelf)
         return
     note = "Its process ended before the answer was kept; it was taken from the spool."
     reply = replace(reply, attempts=max(1, entry.attempts))
     await take_in(call, reply, shelf, notes=[note])
+
+
+async def _give_back(
+    call: OpenCall, error: HeliographError | None, note: str, shelf: Shelf
+) -> None:
+    """End a call that cost nothing; an earlier one of its job that is in doubt gets the record."""
+    for hold in call.doubts[:1]:
+        first = await shelf.journal.find_call(str(hold.call_id))
+        await keep_doubts(first, hold, shelf)
+    await let_go(call, error, note, shelf.home)
 
 
 async def _keep_old_holds(shelf: Shelf) -> None:

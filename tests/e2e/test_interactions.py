@@ -125,7 +125,7 @@ async def test_one_picture_and_one_bill(
     assert reply.usage.anomaly is None
     assert len(bill.lines) == 1
     assert reply.images[-1].signature is not None
-    assert size_of(reread_answer(tmp_path, log.remote)) == (1376, 768)
+    assert size_of(reread_answer(tmp_path, "interactions")) == (1376, 768)
 
 
 async def test_everything_that_can_be_asked(dial: Dial, tmp_path: Path, bill: Bill) -> None:

@@ -18,6 +18,7 @@ from heliograph import (
     StorageError,
 )
 from heliograph import keeping as keeping_module
+from heliograph import looking as looking_module
 from heliograph import pipeline as pipeline_module
 from heliograph.errors import Charged
 from heliograph.journal import Stage
@@ -64,7 +65,7 @@ async def test_giving_up_while_an_answer_is_kept_keeps_it(
     helio: AsyncHeliograph, bill: Bill, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking = asyncio.Event()
-    look = keeping_module.look
+    look = looking_module.look
 
     async def slow_look(*words: Any) -> Any:
         looking.set()

@@ -220,7 +220,6 @@ def test_a_blocked_prompt(tmp_path: Path) -> None:
         ("STOP", Charged.YES),
         ("MAX_TOKENS", Charged.YES),
         ("IMAGE_OTHER", Charged.NO),
-        ("NEW_REASON_2027", Charged.YES),
     ],
 )
 def test_answers_without_a_picture(tmp_path: Path, reason: str, charged: Charged) -> None:
@@ -230,6 +229,13 @@ def test_answers_without_a_picture(tmp_path: Path, reason: str, charged: Charged
     assert isinstance(refusal, NoImage)
     assert refusal.charged is charged
     assert "I cannot draw this." in str(refusal.why)
+
+
+def test_an_unknown_reason_without_a_picture_may_be_charged(tmp_path: Path) -> None:
+    body = candidate([{"text": "Sorry."}], finishReason="NEW_REASON_2027")
+    with pytest.raises(ProtocolError, match="NEW_REASON_2027") as caught:
+        reply_of(body, tmp_path)
+    assert caught.value.charged is Charged.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [{"candidates": []}, {}, {"candidates": [{"content": {}}]}])

@@ -71,7 +71,7 @@ def run_(
 
     Args:
         ids: Rows, such as F18 K07.
-        repeat: Kills at each point of a crash row; more than 3 also widens K26, K27 and KR.
+        repeat: Kills at each point of a crash row; more also widens K26, K27, KR, M01, M02.
         seed: Same seed, same chances. Without it one is drawn and shown.
         report: File for the report, as JSON.
         keep: Folder in which the libraries of all trials are kept.
@@ -95,7 +95,7 @@ def all_(
     """Try every row but the soak; about two minutes.
 
     Args:
-        repeat: Kills at each point of a crash row; more than 3 also widens K26, K27 and KR.
+        repeat: Kills at each point of a crash row; more also widens K26, K27, KR, M01, M02.
         seed: Same seed, same chances. Without it one is drawn and shown.
         report: File for the report, as JSON.
         keep: Folder in which the libraries of all trials are kept.

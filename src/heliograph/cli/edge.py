@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 INTERRUPTED = 130
+TERMINATED = 128 + 15  # the shell's own code for SIGTERM
 UNEXPECTED = 1
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, and nothing was under way, or it was not done at the end of the drain."""
 
 
 def run(app: "App", words: list[str]) -> int:
@@ -34,9 +39,9 @@ def run(app: "App", words: list[str]) -> int:
     except HeliographError as error:
         show_error(error, as_json=as_json)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("Interrupted; what was finished is kept.", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # the reader has left (`| head`); what was done is done
         sys.stderr.close()

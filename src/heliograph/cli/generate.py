@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag, Repeating
-from heliograph.cli.edge import error_lines
+from heliograph.cli.edge import TERMINATED, error_lines
 from heliograph.cli.naming import (
     Destination,
     destination,
@@ -21,7 +21,7 @@ from heliograph.cli.naming import (
 from heliograph.cli.progress import Progress
 from heliograph.cli.report import result_facts, result_lines, wire_facts
 from heliograph.cli.screen import note, print_json
-from heliograph.cli.session import open_client, patiently, run_with
+from heliograph.cli.session import Drain, open_client, patiently, run_with
 from heliograph.client import AsyncHeliograph, Options
 from heliograph.errors import CostLimitExceeded, HeliographError, InvalidRequest, Problem
 from heliograph.ledger import refuse_above_limit
@@ -138,9 +138,12 @@ def generate(
 async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress: Progress) -> int:
     gate = asyncio.Semaphore(SIDE_BY_SIDE)
     several = len(job.requests) > 1
+    drain = Drain(client, lambda: progress.begun, note)
 
-    async def one(number: int, request: Request) -> Made:
+    async def one(number: int, request: Request) -> Made | None:
         async with gate:
+            if drain.is_on:
+                return None  # not begun, and now it will not be
             result = await client.run(request)
             where = job.where.numbered(number if several else None)
             files = write_files(
@@ -155,7 +158,7 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
 
     numbered = [one(number, r) for number, r in enumerate(job.requests, start=1)]
     together = asyncio.gather(*numbered, return_exceptions=several)
-    outcomes = await patiently(_awaited(together), lambda: progress.sent, progress.held_back)
+    outcomes = await patiently(_awaited(together), lambda: progress.sent, progress.held_back, drain)
     made = [o for o in outcomes if isinstance(o, Made)]
     errors = [o for o in outcomes if isinstance(o, BaseException)]
     unexpected = next((e for e in errors if not isinstance(e, HeliographError)), None)
@@ -173,10 +176,14 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
         for error in failed:
             for line in error_lines(error):
                 note(line, simulated=access.simulated)
+    if drain.is_on:
+        return TERMINATED
     return PARTLY_DONE if failed else 0
 
 
-async def _awaited(together: "asyncio.Future[list[Made | BaseException]]") -> Sequence[object]:
+async def _awaited(
+    together: "asyncio.Future[list[Made | BaseException | None]]",
+) -> Sequence[object]:
     return await together
 
 

@@ -31,6 +31,7 @@ class Progress:
         self._usual = ""
         self._begun = time.monotonic()
         self._text = "starting"
+        self.begun: set[str] = set()  # jobs, done or not
         self._sent: set[str] = set()
         self._late: set[str] = set()
         self._waiting: set[str] = set()
@@ -69,7 +70,9 @@ class Progress:
         if self._verbose and event.name != "receiving":
             facts = " ".join(f"{name}={value}" for name, value in event.facts.items())
             self.say(f"{event.at:7.3f} s  {event.job[:8]} {event.name} {facts}")
-        if event.name == "sent":
+        if event.name == "planned":
+            self.begun.add(event.job)
+        elif event.name == "sent":
             self._sent.add(event.job)
             self._late.discard(event.job)
         elif event.name == "late":

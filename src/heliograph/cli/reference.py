@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from heliograph.cli import build_app
-from heliograph.cli.edge import INTERRUPTED
+from heliograph.cli.edge import INTERRUPTED, TERMINATED
 from heliograph.errors import HeliographError
 from heliograph.settings import KEY_NAMES, POOL_NAMES, PREFIX, Settings
 
@@ -72,6 +72,7 @@ EXITS = {
     8: "provider or network, or other pixels with `--strict`",
     9: "not found",
     INTERRUPTED: "interrupted with Ctrl-C",
+    TERMINATED: "ended by SIGTERM: what was under way is kept, or was given up after 200 s",
 }
 ABOUT_EXITS = (
     "Wrong words on the command line have the code `usage`; they are no error of the library. With "

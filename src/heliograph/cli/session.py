@@ -5,18 +5,22 @@ Invariant: whatever a command recovers of earlier calls, it says so on standard 
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from heliograph.cli.edge import Terminated
 from heliograph.cli.screen import note
 from heliograph.cli.stages import recovered_line
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import MissingKey
+from heliograph.journal import OPEN
 from heliograph.ports import Event, Observer
 from heliograph.settings import find_key, load_settings
 
 T = TypeVar("T")
+DRAIN = 200.0  # seconds after SIGTERM; above the 180 s that a first byte may take
+MOST_CALLS = 1000  # of one command
 
 
 def open_client(
@@ -62,41 +66,101 @@ def run_with(client: AsyncHeliograph, work: Callable[[AsyncHeliograph], Awaitabl
     return asyncio.run(closed_after())
 
 
+class Drain:
+    """What SIGTERM asks for: nothing new begins, and what is under way is finished and kept.
+
+    Args:
+        begun: jobs that this command has begun, done or not.
+        say: takes a line for whoever watches or reads the log.
+    """
+
+    def __init__(
+        self,
+        client: AsyncHeliograph,
+        begun: Callable[[], Collection[str]],
+        say: Callable[[str], None],
+    ) -> None:
+        self.is_on = False
+        self._client = client
+        self._begun = begun
+        self._say = say
+        self._telling: asyncio.Task[None] | None = None
+
+    def begin(self) -> bool:
+        """Say what is waited for; False when nothing is under way."""
+        if not self._begun():
+            return False
+        self.is_on = True
+        self._telling = asyncio.ensure_future(self._tell())
+        return True
+
+    async def _tell(self) -> None:
+        jobs = self._begun()
+        calls = await self._client.calls(stages=OPEN, limit=MOST_CALLS)
+        names = ", ".join(call.id for call in reversed(calls) if call.job in jobs)
+        self._say(f"stopping after the calls under way: {names or 'none'}")
+
+    async def told(self) -> None:
+        """Once it is said, or cannot be."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+
+
 async def patiently(
-    work: Coroutine[Any, Any, T], is_paid: Callable[[], bool], warn: Callable[[], None]
+    work: Coroutine[Any, Any, T],
+    is_paid: Callable[[], bool],
+    warn: Callable[[], None],
+    drain: Drain,
 ) -> T:
     """Run a paid call so that the first Ctrl-C after sending waits for what is paid for.
 
     Args:
         is_paid: whether the request has left already.
         warn: told once, when a Ctrl-C was held back.
+        drain: what SIGTERM begins.
 
     Raises:
         KeyboardInterrupt: the user insisted, or nothing had been sent.
+        Terminated: SIGTERM came while nothing was under way, or the drain took too long.
     """
     task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
     warned = False
-    stopped = False
+    stopped: type[KeyboardInterrupt] | None = None
+
+    def stop(why: type[KeyboardInterrupt]) -> None:
+        nonlocal stopped
+        stopped = why
+        task.cancel()
 
     def interrupt() -> None:
-        nonlocal warned, stopped
+        nonlocal warned
         if is_paid() and not warned:
             warned = True
             warn()
         else:
-            stopped = True
-            task.cancel()
+            stop(KeyboardInterrupt)
 
-    loop = asyncio.get_running_loop()
+    def terminate() -> None:
+        if drain.is_on:
+            return  # once is enough
+        if drain.begin():
+            loop.call_later(DRAIN, stop, Terminated)
+        else:
+            stop(Terminated)
+
     try:
         loop.add_signal_handler(signal.SIGINT, interrupt)
+        loop.add_signal_handler(signal.SIGTERM, terminate)
     except (NotImplementedError, RuntimeError):
         return await task  # no such handlers on this platform; Ctrl-C stops at once
     try:
         return await task
     except asyncio.CancelledError:
-        if stopped:
-            raise KeyboardInterrupt from None
+        if stopped is not None:
+            raise stopped from None
         raise
     finally:
+        await drain.told()
         loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)

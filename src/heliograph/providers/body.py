@@ -71,7 +71,7 @@ async def _pieces(request: WireRequest) -> AsyncGenerator[bytes, None]:
 async def _file_pieces(reference: Reference, path: Path) -> AsyncGenerator[bytes, None]:
     read = 0
     # opened here: what a thread opens after we were called off would stay open
-    with path.open("rb") as file:  # noqa: ASYNC230
+    with path.open("rb") as file:
         while data := await asyncio.to_thread(file.read, PIECE):
             read += len(data)
             yield base64.b64encode(data)
