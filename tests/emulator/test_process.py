@@ -151,7 +151,7 @@ def test_sixteen_answers_of_30_mb_at_once_stay_bounded(spawn: Spawn) -> None:
     config = {"imageConfig": {"imageSize": "4K"}}
     wires = [begin(line["url"], generationConfig=config) for _ in range(16)]
     peak = 0
-    for _ in range(200):
+    for _ in range(1200):
         peak = max(peak, memory.memory_info().rss)
         if waiting(line["url"]) == 16:
             break
@@ -163,7 +163,7 @@ def test_sixteen_answers_of_30_mb_at_once_stay_bounded(spawn: Spawn) -> None:
         wire.close()
     wait_for_all_closed(line["url"])
     # the memory goes back to the system a moment after the last peer has left
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while memory.memory_info().rss - before >= held / 2:
         assert time.monotonic() < end, "what nobody waits for is still held"
         time.sleep(0.1)
