@@ -289,7 +289,13 @@ def test_the_first_way_that_fits_the_limit_is_named() -> None:
     assert told.endswith("smaller size. fits 2K in tier flex would cost about $0.0001.")
     bare = replace(alternatives[1], size=None)
     assert "fits  in tier flex" in remedy(100, alternatives=(bare,))
-    for nothing in (remedy(49, alternatives=alternatives), remedy(100, alternatives=())):
+    batch = replace(alternatives[2], tier="batch")  # can be priced, but not sent yet
+    assert "fits" in remedy(100, alternatives=(batch, *alternatives))
+    for nothing in (
+        remedy(49, alternatives=alternatives),
+        remedy(100, alternatives=()),
+        remedy(100, alternatives=(batch,)),
+    ):
         assert nothing.endswith("choose a smaller size.")
 
 
