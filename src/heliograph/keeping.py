@@ -67,9 +67,14 @@ async def take_in(
             any process with this library tries again.
     """
     try:
-        await asyncio.to_thread(_flush_spool, spool_of(call, shelf.home))
-        await call.received()
-        looked = await look(reply, call.plan, shelf.imager)
+        # looking takes longest and changes nothing, so the disk works meanwhile
+        written = asyncio.ensure_future(_write_received(call, shelf.home))
+        try:
+            looked = await look(reply, call.plan, shelf.imager)
+        finally:
+            await asyncio.wait([written])
+            written.exception()  # a picture that cannot be looked at is the first to tell
+        await written
         reach("looked")
         return await _keep(call, reply, looked, shelf, notes)
     except (StorageError, OSError) as error:
@@ -101,6 +106,30 @@ def refuse_unmarked(reply: Reply, plan: Plan) -> None:
             remedy="It may have been charged; what arrived is kept in quarantine.",
             charged=Charged.UNKNOWN,
         )
+
+
+_clearing: set["asyncio.Task[None]"] = set()
+
+
+def _clear_away(spool: Path) -> None:
+    """Delete a spool whose answer is kept; what a crash leaves of it, the next recovery deletes."""
+    task = asyncio.ensure_future(asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True))
+    _clearing.add(task)
+    task.add_done_callback(_clearing.discard)
+
+
+async def all_cleared() -> None:
+    """Until every spool that may go has gone."""
+    loop = asyncio.get_running_loop()
+    mine = [task for task in _clearing if task.get_loop() is loop]
+    if mine:
+        await asyncio.wait(mine)
+
+
+async def _write_received(call: OpenCall, home: Path) -> None:
+    """Journal that the answer is here, once it would survive a power loss."""
+    await asyncio.to_thread(_flush_spool, spool_of(call, home))
+    await call.received()
 
 
 def _flush_spool(spool: Path) -> None:
@@ -185,8 +214,8 @@ async def _keep(
     own = [line for line in lines if line.call_id == entry.id]
     failure = _failure_of(record, reply, looked)
     await call.answered(stage, record, own, error=failure, note=_note(record))
-    # only now, and only here: everything paid for lies safe elsewhere
-    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    # only now, and only here: everything paid for lies safe elsewhere; nobody waits for it
+    _clear_away(spool_of(call, shelf.home))
     return record, failure
 
 

@@ -17,7 +17,7 @@ from heliograph.calls import Rules
 from heliograph.errors import ConfigurationError, InvalidRequest, Problem, RecordNotFound
 from heliograph.imaging import VipsImager, ending
 from heliograph.journal import CallEntry, Stage
-from heliograph.keeping import resolve, resolve_without_call
+from heliograph.keeping import all_cleared, resolve, resolve_without_call
 from heliograph.leases import Lease
 from heliograph.ledger import HOLD, HOLD_RELEASE, TAG, TOTAL, WINDOWS, Balance, scopes_of
 from heliograph.money import MAX_MICRO, dollars, parse_dollars
@@ -304,6 +304,7 @@ class Library:
 
     async def _close_store(self) -> None:
         store, self._store = self._store, None
+        await all_cleared()
         if store is not None:
             await store.imager.close()
             await store.books.close()

@@ -180,14 +180,21 @@ async def _keep_old_holds(shelf: Shelf) -> None:
 
 
 async def _put_aside_strays(shelf: Shelf) -> None:
-    """Spool folders that no call names: left by a database that is gone. Nothing is deleted."""
+    """Spool folders that nobody works in any more.
+
+    One whose call ended with everything kept is deleted, as that process would have done next; all
+    others, left by a database that is gone, are put aside whole.
+    """
     for folder in await asyncio.to_thread(_old_folders, shelf.home / "spool"):
-        named = await shelf.journal.calls(job=folder.name.partition("-")[0], limit=1)
-        if named:
-            if not any(entry.stage.is_open for entry in named):
-                await asyncio.to_thread(_clear, folder, shelf.home)
+        job = folder.name.partition("-")[0]
+        named = {call.id: call for call in await shelf.journal.calls(job=job, limit=MOST)}
+        if any(call.stage.is_open for call in named.values()):
             continue
-        await asyncio.to_thread(_clear, folder, shelf.home)
+        ended = named.get(folder.name)
+        if ended is not None and not ended.stage.is_doubtful:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            await asyncio.to_thread(_clear, folder, shelf.home)
 
 
 def _old_folders(spool: Path) -> list[Path]:

@@ -62,6 +62,7 @@ async def test_the_true_weight_and_length(tmp_path: Path, own_bill: Bill) -> Non
     assert kept is not None
     assert 5_000_000 <= kept.size <= 12_000_000
     assert result.cost == own_bill.micro
+    await helio.close()
     assert not list((tmp_path / "library" / "spool").iterdir())
 
 
