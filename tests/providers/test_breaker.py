@@ -76,6 +76,39 @@ def test_an_answer_ends_the_row(answer: Kind | None) -> None:
     assert state(breaker) is State.OPEN
 
 
+def test_failures_that_were_on_their_way_together_are_one() -> None:
+    breaker = Breaker()
+    for round_ in range(4):
+        together = [passing(breaker, round_) for _ in range(4)]
+        for passed in together:
+            breaker.failed(passed, round_ + 0.5, Kind.CAPACITY)
+    assert state(breaker) is State.CLOSED
+    fail(breaker, 5.0)
+    assert state(breaker) is State.OPEN
+
+
+def test_an_answer_between_two_that_were_together_does_not_make_them_two() -> None:
+    breaker = Breaker()
+    first, second = passing(breaker, 0.0), passing(breaker, 0.0)
+    breaker.failed(first, 0.0, Kind.CAPACITY)
+    succeed(breaker, 0.0)
+    breaker.failed(second, 0.0, Kind.CAPACITY)
+    fail(breaker, 0.0, times=4)
+    assert state(breaker) is State.CLOSED
+    fail(breaker, 0.0)
+    assert state(breaker) is State.OPEN
+
+
+def test_twenty_that_fail_together_open_it() -> None:
+    breaker = Breaker()
+    together = [passing(breaker, 0.0) for _ in range(20)]
+    for passed in together[:19]:
+        breaker.failed(passed, 1.0, Kind.CAPACITY)
+    assert state(breaker) is State.CLOSED
+    breaker.failed(together[19], 1.0, Kind.CAPACITY)
+    assert state(breaker) is State.OPEN
+
+
 @pytest.mark.parametrize("kind", NEUTRAL)
 def test_what_says_nothing_about_the_upstream_changes_nothing(kind: Kind) -> None:
     breaker = Breaker()
@@ -289,8 +322,7 @@ def test_a_probe_that_tells_nothing_frees_its_place(kind: Kind | None) -> None:
 def test_what_began_before_it_opened_changes_nothing() -> None:
     breaker = Breaker()
     early = [passing(breaker, 0.0) for _ in range(9)]
-    for passed in early[:5]:
-        breaker.failed(passed, 1.0, Kind.CAPACITY)
+    fail(breaker, 1.0, times=5)
     assert breaker.may_pass(1.0) == Wait(seconds=30.0, why="breaker")
     breaker.failed(early[5], 2.0, Kind.CAPACITY)
     breaker.failed(early[6], 2.0, Kind.TLS_TRUST)

@@ -2,11 +2,13 @@
 
 Pure; `now` is monotonic seconds. Numbers: reliability.md section 3. Invariant: while it is not
 closed, at most one request at a time goes through, a real one, and its outcome alone decides;
-outcomes of attempts that began earlier change nothing.
+outcomes of attempts that began earlier change nothing. Failures in a row come one after the other:
+attempts that were on their way together when one failed report the same incident, which counts
+once; else the first moment of an outage would open it for a request rate of five and for no other.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from heliograph.providers.kinds import ANSWERED, POLICY, Kind
@@ -44,6 +46,7 @@ class Breaker:
         self._state = State.CLOSED
         self._until = 0.0
         self._openings = 0
+        self._incident = 0  # failures that came one after the other, ever
         self._forget()
 
     @property
@@ -59,7 +62,7 @@ class Breaker:
     def may_pass(self, now: float) -> Pass | Wait:
         """Permission for one attempt. Every pass must be handed back with its outcome."""
         if self._state is State.CLOSED:
-            return self._turnstile.admit()
+            return replace(self._turnstile.admit(), incident=self._incident)
         if now < self._until:
             return Wait(seconds=self._until - now, why="breaker")
         self._state = State.HALF_OPEN
@@ -94,7 +97,9 @@ class Breaker:
                 if self._corrupt_in_row >= CONSECUTIVE:
                     self._open(now)
             else:
-                self._in_row += 1
+                if passed.incident == self._incident:
+                    self._in_row += 1
+                    self._incident += 1
                 self._note(now, failed=True, slow=kind is Kind.DEADLINE)
 
     def abandoned(self, passed: Pass) -> None:

@@ -17,6 +17,7 @@ class Pass:
 
     turn: int
     probe: bool = False  # its outcome decides for everyone
+    incident: int = 0  # the breaker's: what had failed when the attempt began
 
 
 @dataclass(frozen=True, kw_only=True)
