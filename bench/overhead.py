@@ -35,7 +35,7 @@ from heliograph.journal import CallEntry, Stage
 from heliograph.leases import Lease
 from heliograph.looking import look
 from heliograph.pipeline import Obtained, Order, obtain, prepare
-from heliograph.ports import Blobs, Books, Event, Imager, Journal, Provider
+from heliograph.ports import Blobs, Books, Cabinet, Event, Imager, Journal, Provider
 from heliograph.provenance import files_of, record_of
 from heliograph.providers.calling import Caller
 from heliograph.providers.gemini import Gemini, decode, encode
@@ -68,6 +68,7 @@ class Tools:
     blobs: Blobs
     books: Books
     journal: Journal
+    cabinet: Cabinet
     lease: Lease
     home: Path
     imager: Imager
@@ -152,6 +153,7 @@ async def measure(rounds: int) -> dict[str, Any]:
             blobs=storage.blobs,
             books=storage.books,
             journal=storage.journal,
+            cabinet=storage.cabinet,
             lease=Lease(folder / "full"),
             home=folder / "full",
         )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from heliograph.journal import CallEntry, Stage
     from heliograph.ledger import Balance
     from heliograph.sync import Heliograph
-    from heliograph.types import Finish, Pixels, Plan, Record, Request, Result, Verdict
+    from heliograph.types import Finish, Given, Pixels, Plan, Record, Request, Result, Verdict
 
 __version__ = "0.1.0"
 
@@ -50,7 +50,7 @@ _HOMES = {
     "Heliograph": "sync",
     "Stage": "journal",
     **dict.fromkeys(
-        ("Finish", "Pixels", "Plan", "Record", "Request", "Result", "Verdict"), "types"
+        ("Finish", "Given", "Pixels", "Plan", "Record", "Request", "Result", "Verdict"), "types"
     ),
     **dict.fromkeys(
         (
@@ -89,6 +89,7 @@ __all__ = [
     "CostLimitExceeded",
     "CredentialRejected",
     "Finish",
+    "Given",
     "Heliograph",
     "HeliographError",
     "InvalidRequest",

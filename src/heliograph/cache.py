@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from heliograph.types import ExportSpec, Plan
+from heliograph.types import Area, ExportSpec, Plan, Turn
 
 T = TypeVar("T")
 VERSION = 1  # of the key; a new one makes every earlier picture a stranger
@@ -19,7 +19,7 @@ VERSION = 1  # of the key; a new one makes every earlier picture a stranger
 
 def canonical_key(plan: Plan) -> str:
     """SHA-256 over everything that can change the picture: model, size, ratio, prompt,
-    references by their SHA-256, in order, and every setting of the model.
+    references by their SHA-256, in order, earlier turns, and every setting of the model.
 
     What it costs, how it is finished and who asks for it is not part of it.
     """
@@ -31,7 +31,13 @@ def fingerprint(plan: Plan, *, simulated: bool) -> str:
     made of it, and whether it is a real one.
     """
     exports = [_export(spec) for spec in plan.exports]
-    order = {"tier": plan.tier, "strict": plan.request.strict, "exports": exports}
+    order: dict[str, Any] = {
+        "tier": plan.tier,
+        "strict": plan.request.strict,
+        "exports": exports,
+    }
+    if plan.request.session is not None:
+        order["session"] = [plan.request.session, plan.request.follows]
     return _digest(
         {**_picture(plan), **order, "stream": plan.request.stream, "simulated": simulated}
     )
@@ -39,12 +45,18 @@ def fingerprint(plan: Plan, *, simulated: bool) -> str:
 
 def _picture(plan: Plan) -> Mapping[str, Any]:
     request = plan.request
-    return {
+    # what a plain request does not have is not there, so that its key stays what it was
+    more: dict[str, Any] = {}
+    if plan.history:
+        more["history"] = [_turn(turn) for turn in plan.history]
+    if plan.area is not None:
+        more["area"] = _area(plan.area)
+    return more | {
         "version": VERSION,
         "model": plan.model,
         "size": plan.size,
         "aspect": plan.aspect,
-        "prompt": request.prompt,
+        "prompt": plan.text,
         "references": [reference.sha256 for reference in plan.references],
         "system": request.system,
         # 1 and 1.0 are one temperature
@@ -58,8 +70,34 @@ def _picture(plan: Plan) -> Mapping[str, Any]:
     }
 
 
+def _turn(turn: Turn) -> Mapping[str, Any]:
+    return {
+        "words": turn.words,
+        "references": [reference.sha256 for reference in turn.references],
+        "answer": [
+            {
+                "text": part.text,
+                "image": part.image and part.image.sha256,
+                "signature": part.signature and part.signature.sha256,
+            }
+            for part in turn.answer
+        ],
+    }
+
+
 def _export(spec: ExportSpec) -> Mapping[str, Any]:
     return {**vars(spec), "pixels": str(spec.pixels), "anchor": spec.anchor.value}
+
+
+def _area(area: Area) -> Mapping[str, Any]:
+    mask = area.mask and area.mask.sha256
+    return {
+        "picture": area.picture.sha256,
+        "region": area.region,
+        "mask": mask,
+        "feather": area.feather,
+        "protect": area.protect,
+    }
 
 
 def _digest(document: Mapping[str, Any]) -> str:

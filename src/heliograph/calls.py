@@ -34,7 +34,7 @@ from heliograph.ledger import (
     reserve_line,
     scopes_of,
 )
-from heliograph.ports import Blobs, Books, Imager, Journal, Provider
+from heliograph.ports import Blobs, Books, Cabinet, Imager, Journal, Provider
 from heliograph.storage import plan_from_document, plan_to_document
 from heliograph.types import LedgerLine, Plan, Record
 
@@ -68,6 +68,8 @@ class Shelf(Protocol):
     def books(self) -> Books: ...
     @property
     def journal(self) -> Journal: ...
+    @property
+    def cabinet(self) -> Cabinet: ...
     @property
     def lease(self) -> Lease: ...
     @property

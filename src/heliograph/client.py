@@ -6,8 +6,10 @@ no database. A call that may be paid for goes on when nobody waits for it any mo
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -16,6 +18,7 @@ from typing import Any, Self, TypedDict, Unpack
 from heliograph import pipeline
 from heliograph.cache import Flight, Flights, canonical_key, fingerprint, ride
 from heliograph.calls import Rules
+from heliograph.casts import Casts
 from heliograph.errors import (
     CallTaken,
     Charged,
@@ -29,30 +32,33 @@ from heliograph.imaging import DirectImager
 from heliograph.journal import Claim, ClaimState
 from heliograph.leases import Lease
 from heliograph.library import Library, Store
+from heliograph.material import needs_library
 from heliograph.money import parse_dollars
 from heliograph.pipeline import Obtained, Order
-from heliograph.ports import Blobs, Books, Event, Imager, Journal, Observer, Provider
+from heliograph.planning import DEFAULT_MODEL
+from heliograph.ports import Blobs, Books, Cabinet, Event, Imager, Journal, Observer, Provider
 from heliograph.providers.emulated import Emulator
 from heliograph.providers.gemini import HOST, Gemini, encode
 from heliograph.providers.http import Listing, unanswered
 from heliograph.providers.wire import WireRequest
 from heliograph.recovery import Recovered
-from heliograph.types import Finish, Plan, Request, Result
-from heliograph.upstream import Access, Keys, Upstream, dial
+from heliograph.sessions import Sessions, Turn
+from heliograph.types import Finish, Given, Plan, Request, Result
+from heliograph.upstream import Access, Keys, Upstream, dial, is_loopback
 
 CHECK_TIMEOUT = 3.0  # seconds for each step of a free question
 JOIN_WAIT = 1.0  # seconds between looks at a call that another process is making
 
 
-class Options(TypedDict, total=False):
-    """What `generate` and `plan` take besides the prompt; the fields of `Request`."""
+class TurnOptions(TypedDict, total=False):
+    """What `edit` takes besides the prompt and what is to be changed; the fields of `Request`."""
 
     model: str
     size: str
     aspect: str
     pixels: str
     use: str
-    references: Sequence[str | Path | bytes]
+    references: Sequence[str | Path | bytes | Given]
     system: str
     temperature: float
     top_p: float
@@ -70,7 +76,21 @@ class Options(TypedDict, total=False):
     allow_downgrade: bool
     fresh: bool
     idempotency_key: str
+    casts: Sequence[str]
+    context: str
+    region: tuple[int, int, int, int]
+    mask: str | Path | bytes
+    protect: bool
+    feather: int
     finish: Finish
+
+
+class Options(TurnOptions, total=False):
+    """What `generate` and `plan` take besides the prompt; the fields of `Request`."""
+
+    session: str
+    follows: str
+    base: str | Path | bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +103,7 @@ class _Parts:
     blobs: Blobs
     books: Books
     journal: Journal
+    cabinet: Cabinet
     lease: Lease
     rules: Rules
     home: Path
@@ -170,10 +191,13 @@ class AsyncHeliograph(Library):
         """The `Request` that `generate` would run."""
         fields: dict[str, Any] = dict(options)
         references: Any = options.get("references", ())
-        if isinstance(references, str | Path | bytes):
+        if isinstance(references, str | Path | bytes | Given):
             references = (references,)
         fields["references"] = tuple(Path(r) if isinstance(r, str) else r for r in references)
-        for name in ("tags", "fallback"):
+        for name in ("base", "mask"):
+            if isinstance(fields.get(name), str):
+                fields[name] = Path(fields[name])
+        for name in ("tags", "fallback", "casts"):
             words: Any = fields.get(name, ())
             fields[name] = (words,) if isinstance(words, str) else tuple(words)
         limit = options.get("max_cost")
@@ -194,7 +218,9 @@ class AsyncHeliograph(Library):
 
     async def plan_request(self, request: Request) -> Plan:
         """Like `plan`, for a `Request` made elsewhere."""
-        return await pipeline.prepare(request, self.settings.model)
+        shelf = await self._shelf_for(request)
+        simulated = self._simulates
+        return await pipeline.prepare(request, self.settings.model, shelf, simulated=simulated)
 
     async def admit(self, request: Request) -> Plan:
         """Like `plan_request`, refusing also what `run` would refuse before sending."""
@@ -230,6 +256,7 @@ class AsyncHeliograph(Library):
             # a request that cannot be sent must not start an emulator or ask for a key
             order = await self._order(request)
             tools = await self._open()
+            order = await pipeline.keep_inputs(order, tools)
             obtained = await self._obtain(order, tools)
             result = await pipeline.deliver(obtained, tools, self._observer)
         finally:
@@ -237,8 +264,21 @@ class AsyncHeliograph(Library):
                 self._running.discard(task)
         return replace(result, preview=lambda: _preview(result.path))
 
+    @property
+    def _simulates(self) -> bool:
+        """Whether pictures will be simulated, as far as that is known before a connection."""
+        if self._parts is not None:
+            return self._parts.access.simulated
+        base_url = self.settings.base_url
+        return self.settings.simulate or (base_url is not None and is_loopback(base_url))
+
+    async def _shelf_for(self, request: Request) -> Store | None:
+        return await self._open_store() if needs_library(request) else None
+
     async def _order(self, request: Request) -> Order:
-        order = await pipeline.admit(request, self.settings.model)
+        shelf = await self._shelf_for(request)
+        simulated = self._simulates
+        order = await pipeline.admit(request, self.settings.model, shelf, simulated=simulated)
         if self.settings.transport != Gemini.transport:
             from heliograph.providers.interactions import unsupported
 
@@ -339,6 +379,23 @@ class AsyncHeliograph(Library):
             MissingKey, CredentialRejected: there is no key, or it is not accepted.
             UpstreamError: no usable answer within a few seconds.
         """
+        async with self._question() as upstream:
+            return upstream.access, await upstream.channel.models(CHECK_TIMEOUT)
+
+    async def count_tokens(self, text: str, model: str | None = None) -> int:
+        """Input tokens of a text, as the upstream counts them: free.
+
+        Raises:
+            MissingKey, CredentialRejected: there is no key, or it is not accepted.
+            UpstreamError: no usable answer within a few seconds.
+        """
+        async with self._question() as upstream:
+            wanted = model or self.settings.model or DEFAULT_MODEL
+            return await upstream.channel.count_tokens(wanted, text)
+
+    @asynccontextmanager
+    async def _question(self) -> AsyncIterator[Upstream]:
+        """A way to the upstream for one free question."""
         own = self.settings.simulate and not self.settings.base_url
         with TemporaryDirectory(prefix="heliograph-") as scratch:
             try:
@@ -348,9 +405,38 @@ class AsyncHeliograph(Library):
             except TimeoutError as error:
                 raise unanswered(self.settings.base_url or HOST, CHECK_TIMEOUT) from error
             try:
-                return upstream.access, await upstream.channel.models(CHECK_TIMEOUT)
+                yield upstream
             finally:
                 await upstream.close()
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Edit by conversation: pictures as trees of versions."""
+        return Sessions(self._open_store, self.request, self.run, lambda: self._simulates)
+
+    @cached_property
+    def casts(self) -> Casts:
+        """Kept sets of references with a description."""
+        return Casts(self._open_store)
+
+    async def edit(
+        self,
+        prompt: str,
+        *,
+        of: str | Path | bytes | None = None,
+        session: str | None = None,
+        drop: Sequence[str] = (),
+        **options: Unpack[TurnOptions],
+    ) -> Turn:
+        """Change a picture by words, and keep the result as a new version of its session.
+
+        Whatever `options` do not say stays as it is in that version: see `Sessions.request` for
+        the arguments.
+
+        Raises:
+            HeliographError: as `generate`, and when there is no such picture or session.
+        """
+        return await self.sessions.edit(prompt, of=of, session=session, drop=drop, options=options)
 
     # ------------------------------------------------------------ building
 
@@ -372,10 +458,11 @@ class AsyncHeliograph(Library):
             facts = {"processes": list(others)}
             self._observer(Event(name="shared", job="", at=0.0, facts=facts))
         # calls that were submitted and never fetched: their upstream has the answers
-        resumer = upstream.provider("interactions")
+        settings, cabinet = self.settings, store.cabinet
+        resumer = upstream.provider("interactions", cabinet, settings.files)
         await self._recover(store, resumer)
         return _Parts(
-            provider=upstream.provider(self.settings.transport),
+            provider=upstream.provider(settings.transport, cabinet, settings.files),
             resumer=resumer,
             access=upstream.access,
             emulator=upstream.emulator,

@@ -29,6 +29,7 @@
         ├── WouldOverwrite                                                   exit 2
         ├── RecordNotFound                                                   exit 9
         ├── CallTaken             another process has this call in its hands
+        ├── CardChanged           it is of another version than was read
         └── FinishError           the original is safe, an export failed     exit 3
 
 Invariant: each error says what happened, why, what to do, whether it was charged, and
@@ -325,6 +326,13 @@ class CallTaken(StorageError):
     """Another process has taken this call over, or is making it."""
 
     code = "call_taken"
+
+
+class CardChanged(StorageError):
+    """What was to be changed is of another version by now; nothing was written."""
+
+    code = "card_changed"
+    retryable = True
 
 
 class FinishError(StorageError):

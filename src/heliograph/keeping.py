@@ -37,6 +37,7 @@ from heliograph.ledger import (
 )
 from heliograph.looking import Looked, look
 from heliograph.money import dollars
+from heliograph.planning import CONTEXT_LOST
 from heliograph.ports import Books
 from heliograph.provenance import files_of, record_of
 from heliograph.storage import (
@@ -438,6 +439,8 @@ def _warnings(
             f"It cost {dollars(settlement.micro)}, more than the {dollars(call.entry.reserved)} "
             "that the price list allows for; all of it is settled."
         )
+    if not call.plan.carries_context:
+        warnings.append(CONTEXT_LOST)
     if reply.attempts > 1:
         warnings.append(f"It took {reply.attempts} attempts; the failed ones are not charged.")
     if call.doubts:

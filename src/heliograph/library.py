@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from heliograph import pipeline
 from heliograph.calls import Rules
 from heliograph.errors import ConfigurationError, InvalidRequest, Problem, RecordNotFound
-from heliograph.imaging import VipsImager, ending
+from heliograph.imaging import VipsImager, ending, read_header
 from heliograph.journal import CallEntry, Stage
 from heliograph.keeping import all_cleared, resolve, resolve_without_call
 from heliograph.leases import Lease
@@ -26,9 +26,21 @@ from heliograph.planning import plan as make_plan
 from heliograph.planning.check import is_tag
 from heliograph.planning.cover import refuse_enlarging
 from heliograph.planning.uses import for_picture
-from heliograph.ports import Blobs, Books, CostRow, Finding, Imager, Journal, Observer, Provider
+from heliograph.ports import (
+    Blobs,
+    Books,
+    Cabinet,
+    CostRow,
+    Finding,
+    Imager,
+    Journal,
+    Observer,
+    Provider,
+)
 from heliograph.recovery import Recovered, recover
+from heliograph.repaint import picture_of
 from heliograph.settings import Settings, load_settings
+from heliograph.sheets import Layout, Sheet, make_sheet
 from heliograph.storage import FileCheck, RebuildReport, open_storage, rebuild, verify
 from heliograph.types import Export, Finish, LedgerLine, Record, Request
 
@@ -54,6 +66,7 @@ class Store:
     blobs: Blobs
     books: Books
     journal: Journal
+    cabinet: Cabinet
     lease: Lease
     rules: Rules
     home: Path
@@ -108,22 +121,47 @@ class Library:
         store = await self._open_store()
         return await store.blobs.local(kept.key, store.home / "exports" / record.id)
 
+    async def picture(self, record: Record) -> Path:
+        """A local file with the picture of a record as its user sees it.
+
+        That is the original, except where only a part was changed and the rest put back.
+
+        Raises:
+            RecordNotFound: the record has no image.
+        """
+        await self.original(record)
+        return await picture_of(record, await self._open_store())
+
     async def export(self, record_id: str, **options: Unpack[ExportOptions]) -> tuple[Export, ...]:
         """Make finished files of a kept image again, at no cost."""
         use, pixels = options.get("use"), options.get("pixels")
         finish = options.get("finish", Finish())
         record = await self.image(record_id)
-        original = await self.original(record)
-        kept, is_print = record.result, False
-        if use and kept:
+        seen = await self.picture(record)
+        kept, is_print = await asyncio.to_thread(read_header, seen), False
+        if use:
             use, is_print = for_picture(use, kept.pixels)
         # planned as if it were to be made, because that is where finishing is checked
         request = Request(prompt="export", pixels=pixels, use=use, finish=finish)
         plan = make_plan(request, default_model=self.settings.model)
-        if kept:
-            refuse_enlarging(kept.pixels, plan.exports, is_print=is_print)
+        refuse_enlarging(kept.pixels, plan.exports, is_print=is_print)
         store = await self._open_store()
-        return await pipeline.export(record, original, plan.exports, store.imager, store.home)
+        return await pipeline.export(record, seen, plan.exports, store.imager, store.home)
+
+    async def sheet(
+        self,
+        records: Sequence[Record],
+        destination: str | Path,
+        *,
+        title: str = "Contact sheet",
+        columns: int = 4,
+        html: bool = True,
+        png: bool = True,
+        force: bool = False,
+    ) -> Sheet:
+        """Write a contact sheet as NAME.html and NAME.png; see `make_sheet` for what it raises."""
+        layout = Layout(title=title, columns=columns, html=html, png=png, force=force)
+        return await make_sheet(records, destination, layout, await self._open_store())
 
     # ------------------------------------------------------------ money
 
@@ -295,6 +333,7 @@ class Library:
                 blobs=storage.blobs,
                 books=storage.books,
                 journal=storage.journal,
+                cabinet=storage.cabinet,
                 lease=await asyncio.to_thread(Lease, settings.home),
                 rules=_rules(settings),
                 home=settings.home,

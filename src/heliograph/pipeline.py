@@ -12,14 +12,15 @@ import asyncio
 import hashlib
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from heliograph.cache import Flight, canonical_key, fingerprint
-from heliograph.calls import OpenCall, Tools, open_call, unbroken
+from heliograph.calls import OpenCall, Shelf, Tools, open_call, unbroken
 from heliograph.errors import (
     Charged,
     HeliographError,
@@ -30,7 +31,6 @@ from heliograph.errors import (
     StorageError,
     revived,
 )
-from heliograph.imaging import check_references
 from heliograph.journal import UNSENT, Claim
 from heliograph.keeping import (
     is_still_to_be_had,
@@ -43,11 +43,13 @@ from heliograph.keeping import (
 )
 from heliograph.killpoints import reach
 from heliograph.ledger import hold_line, refuse_above_limit
+from heliograph.material import checked, gather, kept_inputs
 from heliograph.money import dollars
 from heliograph.planning import plan as make_plan
 from heliograph.planning.failover import fallback_plans
 from heliograph.ports import Event, Imager, Observer
 from heliograph.providers.kinds import POLICY, kind_of, model_is_gone
+from heliograph.repaint import protected
 from heliograph.types import Export, ExportSpec, LedgerLine, Plan, Record, Request, Result, Verdict
 
 WRONG = (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
@@ -74,14 +76,21 @@ class Obtained:
     source: str = "call"
 
 
-async def admit(request: Request, model: str | None) -> Order:
+async def admit(
+    request: Request, model: str | None, shelf: Shelf | None = None, *, simulated: bool = False
+) -> Order:
     """Everything that can be refused before a key, a connection or a cent is needed.
+
+    Args:
+        model: the default one.
+        shelf: the library, where the request needs it (`material.needs_library`).
+        simulated: whether the upstream that will be asked is an emulator.
 
     Raises:
         InvalidRequest: lists every problem.
         CostLimitExceeded: the worst case is above the caller's limit.
     """
-    plan = await prepare(request, model)
+    plan = await prepare(request, model, shelf, simulated=simulated)
     if plan.tier == "batch":
         raise InvalidRequest(
             [
@@ -100,10 +109,20 @@ async def admit(request: Request, model: str | None) -> Order:
     return order
 
 
-async def prepare(request: Request, model: str | None) -> Plan:
+async def prepare(
+    request: Request, model: str | None, shelf: Shelf | None = None, *, simulated: bool = False
+) -> Plan:
     """Check the references and plan; free, and nothing leaves the machine."""
-    references = await asyncio.to_thread(check_references, request.references)
-    return make_plan(request, references, default_model=model)
+    if shelf is None:
+        references = await asyncio.to_thread(checked, request)
+        return make_plan(request, references, default_model=model)
+    gathered = await gather(request, shelf, simulated=simulated)
+    return make_plan(request, gathered.references, material=gathered.material, default_model=model)
+
+
+async def keep_inputs(order: Order, shelf: Shelf) -> Order:
+    """The order with the input images that its session needs later kept in the library."""
+    return Order(plans=tuple([await kept_inputs(plan, shelf) for plan in order.plans]))
 
 
 async def find_twin(plan: Plan, tools: Tools) -> Obtained | None:
@@ -136,6 +155,8 @@ def may_share(plan: Plan, tools: Tools) -> bool:
     request, rule = plan.request, tools.rules.twins
     if request.fresh or request.idempotency_key is not None or plan.ground:
         return False
+    if request.session is not None:
+        return False  # a turn is a picture of its own in its session's tree
     return rule == "all" or (rule == "seeded" and request.seed is not None)
 
 
@@ -244,7 +265,8 @@ async def _one_call(
         refused = StorageError("The spool cannot be written.", why=str(error))
         await _end_failed(call, refused, tools, goes_on=False)
         raise refused from error
-    except asyncio.CancelledError:
+    except BaseException:
+        # cancelled, or a fault of ours: money that was set aside for nothing goes back
         await _end_given_up(call, tools, observer)
         raise
     # from here on it is paid for: nobody's impatience may stop it half-way
@@ -329,7 +351,7 @@ async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Resul
         scratch = tools.home / "exports" / record.id
         original = await tools.blobs.local(_result_key(record), scratch)
         reach("exporting")
-        exports = await export(record, original, plan.exports, tools.imager, tools.home)
+        exports = await _finished(obtained, original, tools)
     except HeliographError as error:
         error.facts["simulated"] = record.simulated
         if obtained.source != "call":
@@ -337,6 +359,17 @@ async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Resul
         raise
     say("exported", files=len(exports))
     return Result(record=record, plan=plan, path=original, exports=exports, source=obtained.source)
+
+
+async def _finished(obtained: Obtained, original: Path, tools: Tools) -> tuple[Export, ...]:
+    record, plan = obtained.record, obtained.plan
+    if plan.area is None or not plan.area.protect:
+        return await export(record, original, plan.exports, tools.imager, tools.home)
+    # what stays as it was is put back first: the files are made of that
+    with kept_whatever(record, original):
+        whole = await protected(record, tools)
+    made = await export(record, whole.path, plan.exports, tools.imager, tools.home)
+    return made if any(e.name == "export" for e in made) else (whole, *made)
 
 
 def _refuse_mismatch(obtained: Obtained) -> None:
@@ -369,8 +402,15 @@ async def export(
     record: Record, original: Path, specs: Sequence[ExportSpec], imager: Imager, home: Path
 ) -> tuple[Export, ...]:
     """Make the finished files; the original stays untouched and safe whatever happens here."""
-    try:
+    with kept_whatever(record, original):
         return tuple([await _export(record, original, spec, imager, home) for spec in specs])
+
+
+@contextmanager
+def kept_whatever(record: Record, original: Path) -> Iterator[None]:
+    """What fails in here fails after the picture was kept, and its error says so."""
+    try:
+        yield
     except HeliographError as error:
         error.record_id = record.id
         error.charged = Charged.YES if record.cost else Charged.NO

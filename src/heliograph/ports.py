@@ -104,6 +104,30 @@ class Inspection:
     trailing: int = 0  # bytes behind the end of the picture
 
 
+@dataclass(frozen=True, kw_only=True)
+class AreaShape:
+    """The part of a picture that an edit may change: exactly one of `region` and `mask`.
+
+    A mask is a PNG in the picture's ratio. Without transparency white is changed, black is kept
+    and grey is mixed. With transparency, as in OpenAI's edits, what is transparent is changed,
+    whatever the colours; one that is black and white besides is refused as unclear.
+    """
+
+    region: tuple[int, int, int, int] | None = None  # x, y, width, height; px, picture upright
+    mask: Path | None = None
+    feather: int = 0  # px of soft edge, inside the area; less where the area is narrow
+    protect: bool = False  # the rest will be put back, so `mark` refuses what `blend` would
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One place on a contact sheet."""
+
+    picture: Path | None  # None leaves the place empty
+    lines: tuple[str, ...] = ()  # shown below it, at most three
+    badge: str | None = None  # a word or two on the picture's corner
+
+
 class Imager(Protocol):
     """Decodes and encodes pictures, away from the event loop and from our own memory."""
 
@@ -115,6 +139,56 @@ class Imager(Protocol):
 
         Raises:
             FinishError: it cannot be made as asked (budget unreachable, broken source).
+        """
+
+    async def mark(self, picture: Path, area: AreaShape, folder: Path) -> Path:
+        """A copy of `picture` for a model's eyes, with the area to change plainly marked.
+
+        A JPEG of at most 2,048 px a side in a new file: translucent magenta in the area, a solid
+        magenta outline around it.
+
+        Raises:
+            InvalidRequest: the area does not go with the picture (field "region" or "mask"), or
+                nothing can be put back from the picture (field "base").
+            FinishError: it cannot be made (broken picture, full disk).
+            StorageError: no worker can be started.
+        """
+
+    async def blend(self, parent: Path, change: Path, area: AreaShape, folder: Path) -> Path:
+        """The edit that leaves the rest alone: `change` inside the area, `parent` outside.
+
+        A lossless PNG of the parent's size in a new file. Every pixel outside the area is the
+        parent's decoded one; the soft edge lies inside. The parent's transparency, depth and
+        colour profile stay. The same inputs give the same bytes.
+
+        Raises:
+            InvalidRequest: the area does not go with the parent (field "region" or "mask").
+            FinishError: it cannot be made (broken or animated picture, a parent in CMYK).
+            StorageError: no worker can be started.
+        """
+
+    async def fit(
+        self, picture: Path, *, max_bytes: int, max_side: int, max_area: int, folder: Path
+    ) -> Path:
+        """A copy of `picture` within the limits (bytes, px, px), or itself when it is within.
+
+        A JPEG where nothing is transparent, else a PNG or WebP: upright, 8 bit, sRGB.
+
+        Raises:
+            InvalidRequest: it is no picture that is accepted (field "picture").
+            FinishError: no copy is that small, or it cannot be written.
+            StorageError: no worker can be started.
+        """
+
+    async def sheet(self, cells: Sequence[Cell], folder: Path, *, columns: int, title: str) -> Path:
+        """A contact sheet as a PNG in a new file: small pictures with words below them.
+
+        A picture that cannot be read leaves an empty cell that says so.
+
+        Raises:
+            InvalidRequest: no cells, or too many for one sheet (fields "cells", "columns").
+            FinishError: it cannot be made (full disk).
+            StorageError: no worker can be started.
         """
 
     async def close(self) -> None: ...
@@ -155,6 +229,19 @@ class CostRow:
     simulated: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class SessionRow:
+    """One session in the list of sessions."""
+
+    id: str
+    turns: int  # records
+    begun: datetime  # UTC, of the first record
+    changed: datetime  # UTC, of the newest record
+    micro: int  # sum of the costs of its records
+    first: str  # prompt of the first record
+    last: str  # id of the newest record that kept an image, or else of the newest
+
+
 class Books(Protocol):
     """Records and the ledger in one store, so that both are written in one transaction."""
 
@@ -171,6 +258,12 @@ class Books(Protocol):
     async def recent(self, *, limit: int, search: str | None = None) -> Sequence[Record]:
         """Newest first; `search` keeps records whose prompt contains it, ignoring case."""
 
+    async def session(self, session_id: str) -> Sequence[Record]:
+        """All records of a session, oldest first; none when there is no such session."""
+
+    async def sessions(self, *, limit: int) -> Sequence[SessionRow]:
+        """The sessions, those with the newest record first."""
+
     async def lines(self, record_id: str) -> Sequence[LedgerLine]: ...
 
     async def costs(
@@ -185,6 +278,45 @@ class Books(Protocol):
         """Search queries settled since then, for the monthly free allowance."""
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A small named document."""
+
+    kind: str
+    name: str
+    body: Mapping[str, Any]  # JSON values
+    version: int  # 1 for a new one, and one more with each change
+    changed: datetime  # UTC
+
+
+class Cabinet(Protocol):
+    """Cards, which people and the client change, in the same database as the `Books`.
+
+    Each method that writes is one transaction, durable when it returns. Text may be any that
+    Python holds. A card that was dropped and made again begins with version 1 again.
+    """
+
+    async def card(self, kind: str, name: str) -> Card | None: ...
+
+    async def cards(self, kind: str) -> Sequence[Card]:
+        """All of a kind, sorted by name."""
+
+    async def put(self, kind: str, name: str, body: Mapping[str, Any], *, version: int) -> Card:
+        """Write a card and return it as it is from now on.
+
+        Args:
+            version: the one that was read and is to be replaced; 0 when there was none.
+
+        Raises:
+            CardChanged: the stored version is another one; nothing was written.
+            StorageError: the body has no exact JSON form, or kind (100 characters) or name (400)
+                are too long.
+        """
+
+    async def drop(self, kind: str, name: str) -> None:
+        """Remove a card; when there is none, nothing happens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from heliograph.types import (
     Outcome,
     Plan,
     Record,
+    Reference,
     Reply,
     ReplyImage,
     ReplyText,
@@ -67,19 +68,65 @@ def record_of(
         model_version=reply.model_version if reply else None,
         response_id=reply.response_id if reply else None,
         attempts=reply.attempts if reply else 1,
-        parents=tuple(r.sha256 for r in plan.references),
+        parents=tuple(r.sha256 for r in plan.references if r.role != "mark"),
+        session=plan.request.session,
+        follows=plan.request.follows,
     )
 
 
 def request_facts(plan: Plan) -> Mapping[str, Any]:
-    """The normalised request as JSON-ready values, references by SHA-256."""
-    facts = {k: v for k, v in plain(plan.request).items() if v not in (None, {}, [], False)}
-    facts["finish"] = {k: v for k, v in facts["finish"].items() if v not in (None, False)}
-    facts["references"] = [
-        {"sha256": r.sha256, "name": r.name, "media_type": r.media_type, "pixels": str(r.pixels)}
-        for r in plan.references
-    ]
+    """The normalised request as JSON-ready values, references by SHA-256.
+
+    "words" is the text that was sent, where it is not the prompt itself; "history" names the
+    records of the turns that went back, with the SHA-256 of their images.
+    """
+    facts = {k: v for k, v in plain(plan.request).items() if not _is_nothing(v)}
+    for name in ("base", "mask", "region"):
+        facts.pop(name, None)  # told by references and area
+    facts["finish"] = {k: v for k, v in facts["finish"].items() if not _is_nothing(v)}
+    facts["references"] = [_reference_facts(r) for r in plan.references]
+    if plan.text != plan.request.prompt:
+        facts["words"] = plan.text
+    if plan.casts:
+        facts["told"] = [{"name": c.name, "description": c.description} for c in plan.casts]
+    if plan.history:
+        facts["history"] = [
+            {
+                "record": turn.record,
+                "images": [
+                    *(r.sha256 for r in turn.references),
+                    *(p.image.sha256 for p in turn.answer if p.image),
+                ],
+            }
+            for turn in plan.history
+        ]
+    if plan.area is not None:
+        area = {
+            "picture": _reference_facts(plan.area.picture),
+            "region": plan.area.region and list(plan.area.region),
+            "mask": plan.area.mask and _reference_facts(plan.area.mask),
+            "feather": plan.area.feather,
+            "protect": plan.area.protect,
+        }
+        facts["area"] = {k: v for k, v in area.items() if not _is_nothing(v)}
     return facts
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether nothing was said; a seed or a temperature of 0 is something."""
+    return value is None or value is False or value in ({}, [])
+
+
+def _reference_facts(reference: Reference) -> dict[str, Any]:
+    facts = {
+        "sha256": reference.sha256,
+        "name": reference.name,
+        "media_type": reference.media_type,
+        "pixels": str(reference.pixels),
+        "size": reference.size,
+    }
+    more = {"role": reference.role, "label": reference.label, "key": reference.key}
+    return facts | {k: v for k, v in more.items() if v is not None}
 
 
 def files_of(images: Sequence[Image], reply: Reply) -> dict[str, Path]:

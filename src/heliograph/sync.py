@@ -8,19 +8,23 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
-from heliograph.client import AsyncHeliograph, Options
+from heliograph.casts import Casts, KeptCast
+from heliograph.client import AsyncHeliograph, Options, TurnOptions
 from heliograph.errors import ConfigurationError
 from heliograph.journal import CallEntry, Stage
 from heliograph.ledger import Balance
 from heliograph.library import ExportOptions
 from heliograph.ports import CostRow, Finding, Observer
 from heliograph.recovery import Recovered
+from heliograph.sessions import Listed, Node, Session, Sessions, Turn
+from heliograph.sheets import Sheet
 from heliograph.storage import FileCheck, RebuildReport
-from heliograph.types import Export, LedgerLine, Plan, Record, Request, Result
+from heliograph.types import Export, Given, LedgerLine, Plan, Record, Request, Result
 from heliograph.upstream import Access, Keys
 
 T = TypeVar("T")
@@ -97,6 +101,28 @@ class Heliograph:
         """Like `generate`, for a `Request` made elsewhere."""
         return self._wait(self._client.run(request))
 
+    def edit(
+        self,
+        prompt: str,
+        *,
+        of: str | Path | bytes | None = None,
+        session: str | None = None,
+        drop: Sequence[str] = (),
+        **options: Unpack[TurnOptions],
+    ) -> Turn:
+        """Change a picture by words, and keep the result as a new version of its session."""
+        return self._wait(self._client.edit(prompt, of=of, session=session, drop=drop, **options))
+
+    @cached_property
+    def sessions(self) -> "BlockingSessions":
+        """Pictures as trees of versions."""
+        return BlockingSessions(self._client.sessions, self._wait)
+
+    @cached_property
+    def casts(self) -> "BlockingCasts":
+        """Kept sets of references with a description."""
+        return BlockingCasts(self._client.casts, self._wait)
+
     def access(self) -> Access:
         """Which upstream paid calls go to, and whose key is used."""
         return self._wait(self._client.access())
@@ -116,6 +142,23 @@ class Heliograph:
     def export(self, record_id: str, **options: Unpack[ExportOptions]) -> tuple[Export, ...]:
         """Make finished files of a kept image again, at no cost."""
         return self._wait(self._client.export(record_id, **options))
+
+    def sheet(
+        self,
+        records: Sequence[Record],
+        destination: str | Path,
+        *,
+        title: str = "Contact sheet",
+        columns: int = 4,
+        html: bool = True,
+        png: bool = True,
+        force: bool = False,
+    ) -> Sheet:
+        """Write a contact sheet of kept pictures as NAME.html and NAME.png."""
+        made = self._client.sheet(
+            records, destination, title=title, columns=columns, html=html, png=png, force=force
+        )
+        return self._wait(made)
 
     def costs(
         self, by: str = "day", *, since: datetime | None = None, until: datetime | None = None
@@ -184,3 +227,117 @@ class Heliograph:
         except KeyboardInterrupt:
             future.cancel()
             raise
+
+
+class Wait(Protocol):
+    """Runs a coroutine on the loop of a client, and gives what it gives."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`; raises what it raises."""
+
+
+class BlockingSessions:
+    """The sessions of one library; see `heliograph.sessions.Sessions` for arguments and errors."""
+
+    def __init__(self, sessions: Sessions, wait: Wait) -> None:
+        self._sessions = sessions
+        self._wait = wait
+
+    def request(
+        self,
+        prompt: str,
+        *,
+        of: str | Path | bytes | None = None,
+        session: str | None = None,
+        drop: Sequence[str] = (),
+        **options: Unpack[TurnOptions],
+    ) -> Request:
+        """The request of a turn; nothing is sent."""
+        return self._wait(
+            self._sessions.request(prompt, of=of, session=session, drop=drop, options=options)
+        )
+
+    def run(self, request: Request) -> Turn:
+        """One turn, for a request made by `request`."""
+        return self._wait(self._sessions.run(request))
+
+    def list(self, *, search: str | None = None, deleted: bool = False) -> Sequence[Listed]:
+        """Sessions, those worked on last first."""
+        return self._wait(self._sessions.list(search=search, deleted=deleted))
+
+    def current(self) -> Session:
+        """The session that was worked on last."""
+        return self._wait(self._sessions.current())
+
+    def find(self, label: str) -> Session:
+        """A session by its id, an unambiguous beginning of it, or its name."""
+        return self._wait(self._sessions.find(label))
+
+    def picture(self, version: Node | Record) -> Path:
+        """A local file with a version, or any kept picture, as its user sees it."""
+        return self._wait(self._sessions.picture(version))
+
+    def undo(self, label: str | None = None) -> Session:
+        """Go back to the version before; the next turn changes that one."""
+        return self._wait(self._sessions.undo(label))
+
+    def redo(self, label: str | None = None) -> Session:
+        """Go forward again to the version that undo had left."""
+        return self._wait(self._sessions.redo(label))
+
+    def branch(self, version: str, *, session: str | None = None) -> Session:
+        """Go to any version; the next turn changes that one and begins a branch."""
+        return self._wait(self._sessions.branch(version, session=session))
+
+    def mark(
+        self,
+        label: str,
+        version: str | None = None,
+        *,
+        name: str | None = None,
+        starred: bool | None = None,
+        deleted: bool | None = None,
+    ) -> Session:
+        """Name, star or put out of sight a session, or one version of it."""
+        return self._wait(
+            self._sessions.mark(label, version, name=name, starred=starred, deleted=deleted)
+        )
+
+    def export(self, label: str, folder: str | Path, *, force: bool = False) -> Path:
+        """Write a session as a folder: its pictures, what they need, and `session.json`."""
+        return self._wait(self._sessions.export(label, folder, force=force))
+
+    def import_folder(self, folder: str | Path) -> Session:
+        """Take over a session from a folder that `export` wrote; nothing is paid."""
+        return self._wait(self._sessions.import_folder(folder))
+
+
+class BlockingCasts:
+    """The casts of one library; see `heliograph.casts.Casts` for arguments and errors."""
+
+    def __init__(self, casts: Casts, wait: Wait) -> None:
+        self._casts = casts
+        self._wait = wait
+
+    def add(
+        self,
+        name: str,
+        references: Sequence[str | Path | bytes | Given],
+        *,
+        description: str = "",
+        force: bool = False,
+    ) -> KeptCast:
+        """Keep a set of references under a name."""
+        return self._wait(self._casts.add(name, references, description=description, force=force))
+
+    def list(self) -> Sequence[KeptCast]:
+        """All casts, by name."""
+        return self._wait(self._casts.list())
+
+    def find(self, name: str) -> KeptCast:
+        """One cast."""
+        return self._wait(self._casts.find(name))
+
+    def remove(self, name: str) -> None:
+        """Forget a cast; its images stay in the library."""
+        self._wait(self._casts.remove(name))

@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from heliograph.errors import ConfigurationError, MissingKey
-from heliograph.ports import Provider
+from heliograph.ports import Cabinet, Provider
 from heliograph.providers.calling import Caller
 from heliograph.providers.emulated import Emulator, start_emulator
+from heliograph.providers.files import Files
 from heliograph.providers.gemini import HOST, Gemini
 from heliograph.providers.http import Channel, Deadlines
 from heliograph.providers.pool import Place
@@ -49,14 +50,25 @@ class Upstream:
         """The channel of the preferred key."""
         return next(iter(self.channels.values()))
 
-    def provider(self, transport: str) -> Provider:
-        """The provider that makes calls through these channels."""
+    def provider(
+        self, transport: str, cabinet: Cabinet | None = None, files: str = "auto"
+    ) -> Provider:
+        """The provider that makes calls through these channels.
+
+        Args:
+            cabinet: remembers uploads; without it every picture is sent inline.
+            files: "auto", "always" or "never": which pictures are uploaded.
+        """
         caller = Caller(self.channels, self.deadlines)
+        store = Files(self.channels, cabinet) if cabinet is not None else None
+        simulated = self.access.simulated
         if transport == Gemini.transport:
-            return Gemini(caller, simulated=self.access.simulated)
+            return Gemini(caller, simulated=simulated, files=store, mode=files)
         from heliograph.providers.interactions import Interactions
 
-        return Interactions(caller, simulated=self.access.simulated, deadlines=self.deadlines)
+        return Interactions(
+            caller, simulated=simulated, deadlines=self.deadlines, files=store, mode=files
+        )
 
     async def close(self) -> None:
         """Close the connections, and the emulator that was started for them."""

@@ -44,6 +44,13 @@ def test_every_point_to_die_at_is_tried() -> None:
     assert tried == set(POINTS)
 
 
+def test_turns_of_sessions_are_killed_as_well() -> None:
+    rows = {row.id for row in ROWS if row.script == "crash:turns_at_points"}
+    assert {f"{k}-session" for k in ("K03", "K05", "K07", "K09", "K11", "K12")} <= rows
+    assert rows <= {row.id for row in rows_of_all()}
+    assert find_rows(["k05-SESSION"])[0].id == "K05-session"
+
+
 def test_rows_are_found_in_any_case_and_once() -> None:
     assert [row.id for row in find_rows(["f18", "K07", "F18"])] == ["F18", "K07"]
     case = find_rows(["F18"])[0].cases[0]

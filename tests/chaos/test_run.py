@@ -22,7 +22,7 @@ from heliograph.chaos.stage import Where, try_case
 from heliograph.chaos.upstream import start_upstream
 from heliograph.storage import open_storage
 
-QUICK = ("F03", "F18", "F28", "F42", "K01", "K07")
+QUICK = ("F03", "F18", "F28", "F34", "F42", "K01", "K07", "K07-session")
 
 
 @pytest.fixture

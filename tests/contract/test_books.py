@@ -1,118 +1,31 @@
 """What every implementation of the `Books` port must do, and both engines of `SqlBooks`."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, Executable, delete, insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError
+from tests.contract.records import NOON, a_line, a_record, an_image
 from tests.engines import NewUrl
 
 from heliograph.errors import RecordNotFound, StorageError
-from heliograph.ledger import Balance, default_scopes
+from heliograph.ledger import Balance
 from heliograph.ports import Books, CostRow
-from heliograph.storage import MemoryBooks
 from heliograph.storage.engine import connect
 from heliograph.storage.migrating import bring_up_to_date, head
 from heliograph.storage.row import line_row
 from heliograph.storage.sql_books import SqlBooks
 from heliograph.storage.tables import balances, ledger, metadata
-from heliograph.types import (
-    Estimate,
-    KeptImage,
-    LedgerLine,
-    Outcome,
-    Pixels,
-    Record,
-    Role,
-    Verdict,
-)
-
-NOON = datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-def an_image(digit: str, role: Role = Role.RESULT) -> KeptImage:
-    sha = digit * 64
-    return KeptImage(
-        sha256=sha,
-        key=f"sha256/{sha[:2]}/{sha}.jpg",
-        role=role,
-        format="jpeg",
-        media_type="image/jpeg",
-        pixels=Pixels(5504, 3072),
-        size=8_700_000,
-        verdict=Verdict.VERIFIED,
-        signature_key=f"sha256/{sha[:2]}/{sha}.sig",
-    )
-
-
-def a_record(record_id: str = "rec-0001", **changes: Any) -> Record:
-    record = Record(
-        id=record_id,
-        created=NOON,
-        outcome=Outcome.KEPT,
-        prompt="A lighthouse at golden hour",
-        model="gemini-3-pro-image",
-        size="4K",
-        aspect="16:9",
-        tier="standard",
-        verdict=Verdict.VERIFIED,
-        images=(an_image("b", Role.DRAFT), an_image("a")),
-        cost=240_000,
-        estimate=Estimate(
-            low=239_000, expected=240_000, high=260_000, priced_on="2026-11-01", price_version="p1"
-        ),
-        simulated=False,
-        upstream="generativelanguage.googleapis.com",
-        request={"model": "gemini-3-pro-image", "parts": [{"text": "A lighthouse"}], "seed": None},
-        usage={"prompt_tokens": 12, "image_tokens": 2000},
-        grounding={"queries": ["lighthouse"]},
-        timing={"done": 31.25},
-        texts=("Here it is.",),
-        warnings=("One draft.",),
-        finish_reason="STOP",
-        attempts=2,
-        parents=("c" * 64,),
-    )
-    return replace(record, **changes)
-
-
-def a_line(record: Record, entry_id: str | None = None, **changes: Any) -> LedgerLine:
-    line = LedgerLine(
-        entry_id=entry_id or f"{record.id}-settle",
-        record_id=record.id,
-        kind="settle",
-        micro=record.cost,
-        at=record.created,
-        model=record.model,
-        size=record.size,
-        price_version="p1",
-        simulated=record.simulated,
-        detail={"image_tokens": 2000, "queries": 1},
-    )
-    line = replace(line, **changes)
-    return line if line.scopes else replace(line, scopes=default_scopes(line.at))
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
-    opened: Books
-    if request.param == "memory":
-        opened = MemoryBooks()
-    else:
-        opened = SqlBooks(request.getfixturevalue(f"new_{request.param}")())
-    yield opened
-    await opened.close()
-
+from heliograph.types import Outcome, Role
 
 # ---------------------------------------------------------------- every implementation
 
 
 async def test_a_kept_record_comes_back_equal(books: Books) -> None:
-    record = a_record()
+    record = a_record(session="s-1", follows="rec-0000")
     await books.keep(record, [a_line(record)])
     assert await books.find(record.id) == record
     assert await books.lines(record.id) == (a_line(record),)
@@ -136,6 +49,7 @@ async def test_a_record_of_few_words_comes_back_equal(books: Books) -> None:
 )
 async def test_any_text_comes_back_equal(books: Books, prompt: str) -> None:
     record = a_record(prompt=prompt, texts=(prompt,), request={"p": prompt}, finish_reason=prompt)
+    record = replace(record, session=prompt, follows=prompt)
     await books.keep(record, [a_line(record, detail={"note": prompt})])
     assert await books.find(record.id) == record
     assert (await books.lines(record.id))[0].detail == {"note": prompt}
@@ -174,6 +88,8 @@ async def test_same_id_with_other_content_is_refused(books: Books) -> None:
         a_record(images=(an_image("a"),)),
         a_record(images=(an_image("a"), an_image("b", Role.DRAFT))),
         a_record(usage={}),
+        a_record(session="another"),
+        a_record(follows="another"),
     ]
     for other in changed:
         with pytest.raises(StorageError, match="kept already"):

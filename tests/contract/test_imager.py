@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 from tests.imaging.pictures import bytes_of, encoded, files_in, natural, saved
 
-from heliograph.errors import FinishError, StorageError
+from heliograph.errors import FinishError, InvalidRequest, StorageError
 from heliograph.imaging import DirectImager, VipsImager, read_header
-from heliograph.ports import Imager
+from heliograph.ports import AreaShape, Cell, Imager
 from heliograph.types import ExportSpec, Pixels
 
 
@@ -92,6 +93,118 @@ async def test_relative_and_awkward_names(
     spec = ExportSpec(name="thumbnail", fit_within=64, format="png")
     export = await imager.finish(Path("図 [x=1].jpg"), spec, Path())
     assert export.path.exists()
+
+
+def read(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+async def test_a_marked_copy_is_a_new_small_jpeg(
+    imager: Imager, original: Path, tmp_path: Path
+) -> None:
+    before = bytes_of(original)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    area = AreaShape(region=(100, 100, 200, 100), feather=8)
+    made = await imager.mark(original, area, folder)
+    assert (made.parent, made.suffix) == (folder, ".jpg")
+    assert read(made).size == (640, 360)
+    difference = ImageChops.difference(read(made), read(original)).convert("L")
+    assert max(difference.crop((110, 110, 290, 190)).tobytes()) > 60
+    assert bytes_of(original) == before
+
+
+async def test_a_protected_result_differs_in_the_area_only(
+    imager: Imager, original: Path, tmp_path: Path
+) -> None:
+    change = saved(tmp_path / "change", encoded(natural(800, 450, seed=5), "webp"))
+    mask = Image.new("L", (640, 360))
+    mask.paste(255, (100, 100, 300, 200))
+    shapes = [
+        AreaShape(region=(100, 100, 200, 100), feather=8),
+        AreaShape(mask=saved(tmp_path / "mask.png", encoded(mask, "png")), feather=8),
+    ]
+    first, second = [await imager.blend(original, change, shape, tmp_path) for shape in shapes]
+    assert first == second  # the same bytes have the same name
+    made = read(first)
+    assert (made.format, made.size) == ("PNG", (640, 360))
+    difference = ImageChops.difference(made, read(original))
+    assert difference.getbbox() is not None
+    difference.paste((0, 0, 0), (100, 100, 300, 200))
+    assert difference.getbbox() is None
+
+
+async def test_areas_that_do_not_go_with_a_picture(
+    imager: Imager, original: Path, tmp_path: Path
+) -> None:
+    black = saved(tmp_path / "black.png", encoded(Image.new("L", (640, 360)), "png"))
+    cases = [
+        (AreaShape(region=(600, 0, 100, 100)), "region", ("600,0,40,100",)),
+        (AreaShape(mask=black), "mask", ()),
+        (AreaShape(mask=original), "mask", ()),
+        (AreaShape(), "region", ()),
+    ]
+    for area, field, nearest in cases:
+        for job in (
+            imager.mark(original, area, tmp_path),
+            imager.blend(original, original, area, tmp_path),
+        ):
+            with pytest.raises(InvalidRequest) as caught:
+                await job
+            (problem,) = caught.value.problems
+            assert (problem.field, problem.nearest) == (field, nearest)
+    assert files_in(tmp_path) == ["black.png", "original.jpg"]
+
+
+async def test_a_copy_within_limits(imager: Imager, original: Path, tmp_path: Path) -> None:
+    loose = {"max_bytes": 10**7, "max_side": 640, "max_area": 640 * 360}
+    assert await imager.fit(original, **loose, folder=tmp_path) is original
+    made = await imager.fit(original, **{**loose, "max_side": 320}, folder=tmp_path)
+    assert read(made).size == (320, 180)
+    with pytest.raises(FinishError) as caught:
+        await imager.fit(original, **{**loose, "max_bytes": 20}, folder=tmp_path)
+    assert caught.value.facts["max_bytes"] == 20
+    bad = saved(tmp_path / "bad", b"GIF89a")
+    with pytest.raises(InvalidRequest, match="GIF"):
+        await imager.fit(bad, **loose, folder=tmp_path)
+
+
+async def test_a_contact_sheet(imager: Imager, original: Path, tmp_path: Path) -> None:
+    cells = [
+        Cell(picture=original, lines=("図 <b>&", "640x360", "0.13 $"), badge="SIMULATED"),
+        Cell(picture=None, lines=("refused",)),
+        Cell(picture=tmp_path / "\udcff missing", lines=("\ud800\x00",)),
+    ]
+    made = await imager.sheet(cells, tmp_path, columns=2, title="Two & one")
+    page = read(made)
+    assert (page.format, page.width) == ("PNG", 2 * 48 + 2 * 480 + 32)
+    small = read(original).resize((480, 270), Image.Resampling.LANCZOS)
+    part = page.crop((48 + 200, 48 + 53 + 32 + 100, 48 + 400, 48 + 53 + 32 + 200))
+    difference = ImageChops.difference(part, small.crop((200, 100, 400, 200))).convert("L")
+    assert sum(difference.tobytes()) / 20_000 < 6
+    with pytest.raises(InvalidRequest) as caught:
+        await imager.sheet([], tmp_path, columns=2, title="")
+    assert caught.value.problems[0].field == "cells"
+
+
+async def test_new_pictures_of_broken_ones_are_errors(imager: Imager, tmp_path: Path) -> None:
+    good = saved(tmp_path / "good", encoded(natural(300, 200), "jpeg"))
+    cut = saved(tmp_path / "cut", bytes_of(good)[:-600])
+    area = AreaShape(region=(0, 0, 300, 200))
+    for job in (
+        imager.mark(cut, area, tmp_path),
+        imager.blend(cut, good, area, tmp_path),
+        imager.blend(good, cut, area, tmp_path),
+        imager.mark(tmp_path / "missing", area, tmp_path),
+        imager.mark(good, area, tmp_path / "no folder"),
+    ):
+        with pytest.raises(FinishError) as caught:
+            await job
+        assert caught.value.why
+        assert caught.value.remedy
+    assert files_in(tmp_path) == ["cut", "good"]
 
 
 async def test_closing_twice_is_fine(imager: Imager, original: Path) -> None:

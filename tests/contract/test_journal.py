@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.contract.test_books import a_record
+from tests.contract.records import a_record
 from tests.storage.calls import (
     ASK,
     NOON,

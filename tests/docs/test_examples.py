@@ -18,7 +18,7 @@ NOT_RUN = [
     ("docs/how-to/keys-and-secrets.md", "needs a cloud account"),
     ("docs/how-to/keys-and-secrets.md", "needs a keyring and a real key"),
     ("docs/how-to/test-your-code-with-the-emulator.md", "runs until Ctrl-C"),
-    ("docs/tutorial.md", "needs a real key and costs money"),
+    ("docs/tutorial/first-picture.md", "needs a real key and costs money"),
 ]
 
 

@@ -93,7 +93,7 @@ def test_limits_of_a_command_are_those_of_the_code() -> None:
     sizes = (ROOT / "docs/how-to/exact-sizes-and-print.md").read_text(encoding="utf-8")
     assert Fraction(105, 100) == PRINT_STRETCH
     assert "enlarged by 5 % at most" in sizes
-    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    tutorial = (ROOT / "docs/tutorial/first-picture.md").read_text(encoding="utf-8")
     times = catalogue().models[DEFAULT_MODEL].seconds
     assert times is not None
     assert f"{times.typical} to {times.slow} seconds" in tutorial

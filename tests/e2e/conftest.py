@@ -1,6 +1,7 @@
 """One emulator process for all, a project of its own for each test, a library of its own too."""
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -13,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.saying import Said, Say
 
 from heliograph import AsyncHeliograph
+from heliograph.cli import build_app
+from heliograph.cli.edge import run
 from heliograph.ports import Event
 from heliograph.storage import open_storage
 
@@ -138,3 +142,24 @@ async def helio(
         base_url=emulated.url, api_key=f"emu-project-{project}", observer=events.append
     ) as client:
         yield client
+
+
+@pytest.fixture
+def say(
+    emulated: Emulated,
+    project: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Say:
+    """Run a command in this process, on the emulator, with a key of this test's own project."""
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", emulated.url)
+    monkeypatch.setenv("GEMINI_API_KEY", f"emu-project-{project}")
+
+    def call(*words: str, stdin: bytes = b"") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        code = run(build_app(), list(words))
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call

@@ -16,9 +16,11 @@ from tests.imaging.pictures import bytes_of, encoded, natural, saved
 
 from heliograph.errors import FinishError, StorageError
 from heliograph.imaging import VipsImager
+from heliograph.ports import AreaShape, Cell
 from heliograph.types import ExportSpec, Pixels
 
 FAKE = Path(__file__).with_name("fake_worker.py")
+AREA = AreaShape(region=(1, 1, 9, 9))
 SPEC = ExportSpec(name="export", pixels=Pixels(20, 20))
 
 
@@ -96,6 +98,8 @@ async def test_a_worker_that_always_fails_gives_a_defect_and_an_error(
         assert "corrupted size vs. prev_size" in found.defect
     with pytest.raises(FinishError, match="worker died"):
         await imager.finish(good, SPEC, tmp_path)
+    with pytest.raises(FinishError, match=r"marked copy .* The image worker died"):
+        await imager.mark(good, AREA, tmp_path)
     await imager.close()
     assert children() == []
 
@@ -119,6 +123,9 @@ async def test_a_hung_worker_is_killed_and_replaced(good: Path, tmp_path: Path) 
     (tmp_path / "flag").unlink()
     with pytest.raises(FinishError, match=r"not done within 0\.7 s"):
         await imager.finish(good, SPEC, tmp_path)
+    (tmp_path / "flag").unlink()
+    with pytest.raises(FinishError, match=r"contact sheet .* not done within 1\.7 s"):
+        await imager.sheet([Cell(picture=good)], tmp_path, columns=1, title="")
     await imager.close()
     assert children() == []
 
@@ -181,6 +188,23 @@ async def test_the_worker_sees_none_of_our_environment_and_has_limits(
     assert found["Max file size"] == str(2 << 30)
     assert found["Max core file size"] == "0"
     assert found["Max cpu time"] != "unlimited"
+
+
+async def test_a_protected_4k_result_is_made_within_the_limits_of_a_worker(
+    imager: VipsImager, tmp_path: Path
+) -> None:
+    parent = saved(tmp_path / "parent.jpg", encoded(natural(5504, 3072), "jpeg", quality=90))
+    change = saved(tmp_path / "change.jpg", encoded(natural(5504, 3072, seed=2), "jpeg"))
+    await imager.prepare()
+    (worker,) = children()
+    area = AreaShape(region=(10, 10, 5480, 3050), feather=256)
+    made = await imager.blend(parent, change, area, tmp_path)
+    times = worker.cpu_times()
+    assert times.user + times.system < 15  # about 2 on a quiet machine
+    status = bytes_of(Path(f"/proc/{worker.pid}/status")).decode()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    assert int(peak.split()[1]) < 400_000  # kB
+    assert bytes_of(made).startswith(b"\x89PNG")
 
 
 def test_workers_go_when_their_parent_is_killed(good: Path) -> None:

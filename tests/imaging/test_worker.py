@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.imaging.pictures import encoded, natural, saved
 
-from heliograph.errors import FinishError, StorageError
+from heliograph.errors import FinishError, InvalidRequest, StorageError
 from heliograph.imaging import protocol, worker
+from heliograph.ports import AreaShape, Cell
 from heliograph.types import Anchor, ExportSpec, Pixels
 
 SPEC = ExportSpec(name="export", pixels=Pixels(30, 20), anchor=Anchor.TOP, dpi=300, srgb=True)
@@ -57,6 +58,49 @@ def test_orders_cross_unchanged(original: Path, tmp_path: Path) -> None:
     for spec in (SPEC, ExportSpec(name="n", fit_within=9, format="webp", quality=3, max_bytes=4)):
         job = json.loads(protocol.line(protocol.ask_finish(strange, spec, tmp_path)))
         assert protocol.read_finish(job["finish"]) == (strange, spec, tmp_path)
+
+
+def test_new_pictures_are_answered_with_their_paths(original: Path, tmp_path: Path) -> None:
+    area = AreaShape(region=(5, 5, 40, 40), feather=3)
+    limits = {"max_bytes": 10**6, "max_side": 30, "max_area": 10**6}
+    jobs = [
+        protocol.ask_mark(original, area, tmp_path),
+        protocol.ask_blend(original, original, area, tmp_path),
+        protocol.ask_fit(original, limits, tmp_path),
+        protocol.ask_sheet([Cell(picture=original)], tmp_path, columns=1, title="one"),
+    ]
+    paths = [protocol.read_path(worker.answer(job)) for job in jobs]
+    assert [path.name.partition("-")[0] for path in paths] == [
+        "marked",
+        "blended",
+        "fitted",
+        "sheet",
+    ]
+    with pytest.raises(InvalidRequest) as caught:
+        protocol.read_path(worker.answer(protocol.ask_mark(original, AreaShape(), tmp_path)))
+    assert caught.value.problems[0].field == "region"
+    with pytest.raises(StorageError, match="worker failed"):
+        protocol.read_path(worker.answer({"mark": {}}))
+
+
+def test_areas_and_cells_cross_unchanged(tmp_path: Path) -> None:
+    strange = Path("/tmp/\udcff図\n[x].png")  # noqa: S108  a name that is no valid UTF-8
+    for area in (
+        AreaShape(region=(1, 2, 3, 4), feather=7),
+        AreaShape(region=(0, 0, 0, 0)),
+        AreaShape(mask=strange),
+        AreaShape(),
+    ):
+        job = json.loads(protocol.line(protocol.ask_mark(strange, area, tmp_path)))
+        assert protocol.read_mark(job["mark"]) == (strange, area, tmp_path)
+        job = json.loads(protocol.line(protocol.ask_blend(strange, strange, area, tmp_path)))
+        assert protocol.read_blend(job["blend"]) == (strange, strange, area, tmp_path)
+    cells = (
+        Cell(picture=strange, lines=("\ud800", "図"), badge="b"),
+        Cell(picture=None),
+    )
+    job = json.loads(protocol.line(protocol.ask_sheet(cells, tmp_path, columns=2, title="t\0")))
+    assert protocol.read_sheet(job["sheet"]) == (cells, tmp_path, 2, "t\0")
 
 
 def test_a_confined_process_opens_the_three_formats_and_nothing_else(tmp_path: Path) -> None:

@@ -234,8 +234,6 @@ def test_default_model_is_checked_too() -> None:
     ("given", "complaint"),
     [
         ([reference(media_type="image/gif")], "is no image type"),
-        ([reference(size=100_000_001)], "together they are"),
-        ([reference(size=40_000_000)] * 2, "106666672 bytes as sent (base64)"),
         ([reference()] * 15, "takes at most 14"),
     ],
 )
@@ -245,6 +243,12 @@ def test_references_are_refused(given: list[Reference], complaint: str) -> None:
     (found,) = caught.value.problems
     assert found.field == "references"
     assert complaint in found.message
+
+
+def test_what_is_too_heavy_for_one_request_goes_through_the_files_api() -> None:
+    made = plan(Request(prompt="p"), (reference(size=40_000_000),) * 2)
+    assert any("106666672 bytes as sent (base64)" in note for note in made.notes)
+    assert not plan(Request(prompt="p"), (reference(size=40_000_000),)).notes[1:]
 
 
 def test_references_that_are_fine() -> None:

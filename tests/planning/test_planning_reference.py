@@ -18,6 +18,7 @@ def test_pages_are_up_to_date(tmp_path: Path) -> None:
 
 def test_public_names() -> None:
     assert planning.__all__ == [
+        "CONTEXT_LOST",
         "DEFAULT_MODEL",
         "DEFAULT_SIZE",
         "Catalogue",

@@ -1,5 +1,6 @@
 """Plans for provider tests, made by the real planner."""
 
+import hashlib
 from typing import Any
 
 from heliograph.planning import plan
@@ -17,6 +18,6 @@ def reference(data: bytes, name: str = "ref.png") -> Reference:
         media_type="image/png",
         pixels=Pixels(8, 8),
         size=len(data),
-        sha256="0" * 64,
+        sha256=hashlib.sha256(data).hexdigest(),
         name=name,
     )

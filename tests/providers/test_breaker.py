@@ -99,6 +99,17 @@ def test_an_answer_between_two_that_were_together_does_not_make_them_two() -> No
     assert state(breaker) is State.OPEN
 
 
+def test_failures_a_second_apart_are_two_whenever_they_began() -> None:
+    breaker = Breaker()
+    together = [passing(breaker, 0.0) for _ in range(6)]
+    for number, passed in enumerate(together[:4]):
+        breaker.failed(passed, 10.0 + number, Kind.CAPACITY)
+    breaker.failed(together[4], 13.99, Kind.CAPACITY)
+    assert state(breaker) is State.CLOSED
+    breaker.failed(together[5], 14.0, Kind.CAPACITY)
+    assert state(breaker) is State.OPEN
+
+
 def test_twenty_that_fail_together_open_it() -> None:
     breaker = Breaker()
     together = [passing(breaker, 0.0) for _ in range(20)]

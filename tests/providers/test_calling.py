@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,15 +25,17 @@ from heliograph.errors import (
     OutcomeUnknown,
     Overloaded,
     RateLimited,
+    RequestRejected,
     StorageError,
     UntrustedUpstream,
 )
 from heliograph.observe import MemoryLog
 from heliograph.ports import Event
-from heliograph.providers.calling import Caller
-from heliograph.providers.gemini import Gemini
-from heliograph.providers.http import Channel, Deadlines
+from heliograph.providers.calling import Caller, Errand
+from heliograph.providers.gemini import Gemini, encode
+from heliograph.providers.http import Channel, Deadlines, Tell
 from heliograph.providers.pool import Place
+from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Reply
 
 QUICK = Deadlines(connect=2, write=2, first_byte=0.4, between=0.4, call=3, late=0.1, patience=20)
@@ -156,7 +159,7 @@ async def test_what_goes_over_the_wire(tmp_path: Path) -> None:
 
     big = tmp_path / "big.png"
     big.write_bytes(bytes(range(256)) * 20_000)
-    parts = reference(b"small"), replace(reference(b""), source=big, size=big.stat().st_size)
+    parts = reference(b"small"), replace(reference(big.read_bytes()), source=big)
     async with serving(look) as server:
         limits = Deadlines()
         channels = {HERE: Channel(server.url, "v1", "secret-key", limits)}
@@ -347,6 +350,98 @@ async def test_a_journal_that_refuses_keeps_the_last_byte(tmp_path: Path) -> Non
     assert received == [1]
 
 
+async def test_a_file_that_is_gone_is_no_failure_of_the_upstream(tmp_path: Path) -> None:
+    gone = replace(reference(b"x" * 9), source=tmp_path / "gone.png")
+    log = MemoryLog()
+    async with serving(says(GOOD)) as server:
+        channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
+        provider = Gemini(Caller(channels, QUICK), simulated=False)
+        (tmp_path / "spool").mkdir()
+        with pytest.raises(StorageError, match=r"ref\.png cannot be read") as caught:
+            await provider.generate(
+                plan_for(checked_references=(gone,)), tmp_path / "spool", log, print
+            )
+        await provider.close()
+    assert caught.value.charged is Charged.NO
+    assert log.steps == ["intent"]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [lambda old: bytes(reversed(old)), lambda old: old[:-1], lambda old: old + b"x" * 400],
+)
+async def test_a_file_that_changed_is_not_sent_whole(
+    change: Callable[[bytes], bytes], is_stream: bool, tmp_path: Path
+) -> None:
+    received: list[tuple[int, int]] = []
+    is_over = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        announced = re.search(rb"(?i)content-length: ([0-9]+)", head)
+        assert announced
+        body = await reader.read()
+        received.append((len(body), int(announced[1])))
+        is_over.set()
+        writer.close()
+
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(bytes(range(256)) * 9000)
+    part = replace(reference(picture.read_bytes()), source=picture)
+    picture.write_bytes(change(picture.read_bytes()))
+    log = MemoryLog()
+    async with serving(take) as server:
+        channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
+        provider = Gemini(Caller(channels, QUICK), simulated=False)
+        (tmp_path / "spool").mkdir()
+        plan = plan_for(checked_references=(part,), stream=is_stream)
+        with pytest.raises(StorageError, match=r"ref\.png changed") as caught:
+            await provider.generate(plan, tmp_path / "spool", log, lambda _event: None)
+        await provider.close()
+        async with asyncio.timeout(5):
+            await is_over.wait()
+    assert caught.value.charged is Charged.NO
+    assert log.steps == ["intent"]
+    [(came, announced)] = received
+    assert came < announced
+
+
+@pytest.mark.parametrize(("charged", "arrivals"), [(Charged.UNKNOWN, 1), (Charged.NO, 3)])
+async def test_a_changed_request_is_sent_only_while_that_is_free(
+    tmp_path: Path, charged: Charged, arrivals: int
+) -> None:
+    request = encode(plan_for())
+    log = MemoryLog()
+
+    async def ask(_place: Place, _tell: Tell) -> WireRequest:
+        return request
+
+    async def mend(_place: Place, _error: HeliographError) -> bool:
+        return True
+
+    def read(_wire: WireReply) -> Reply:
+        raise RequestRejected("No.", charged=charged)
+
+    async with serving(says(GOOD)) as server:
+        caller = Caller({HERE: Channel(server.url, "v1", "k", QUICK)}, QUICK)
+        errand = Errand(
+            request=ask,
+            read=read,
+            model="m",
+            ask=1,
+            spool=tmp_path,
+            log=log,
+            observer=print,
+            mend=mend,
+        )
+        with pytest.raises(RequestRejected):
+            await caller.call(errand)
+        await caller.close()
+    assert len(server.arrivals) == arrivals
+    assert log.steps.count("failed") == arrivals - 1
+
+
 async def test_told_waits_are_never_undercut(tmp_path: Path) -> None:
     told = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}
     async with serving(error(429, told), says(GOOD)) as server:
@@ -412,7 +507,7 @@ async def test_an_error_before_the_request_was_whole_is_free(tmp_path: Path) -> 
 
     big = tmp_path / "big.png"
     big.write_bytes(b"x" * 30_000_000)
-    part = replace(reference(b""), source=big, size=big.stat().st_size)
+    part = replace(reference(big.read_bytes()), source=big)
     async with serving(at_once) as server:
         channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
         provider = Gemini(Caller(channels, QUICK), simulated=False)

@@ -19,13 +19,14 @@ from heliograph.errors import (
 )
 from heliograph.providers.gemini import decode, encode
 from heliograph.providers.wire import WireReply, WireRequest, read_bytes
-from heliograph.types import Reply, Timing
+from heliograph.types import Reply, Signature, Timing
 
 
 def body_of(request: WireRequest) -> dict[str, Any]:
     raw = b"".join(
         part if isinstance(part, bytes) else base64.b64encode(bytes(part.source))
         for part in request.body
+        if not isinstance(part, Signature)
     )
     assert len(raw) == request.length
     value: dict[str, Any] = json.loads(raw)

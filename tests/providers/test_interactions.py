@@ -27,12 +27,14 @@ from heliograph.providers.interactions import (
 )
 from heliograph.providers.rereading import reread_answer
 from heliograph.providers.wire import WireRequest
+from heliograph.types import Signature
 
 
 def body_of(request: WireRequest) -> dict[str, Any]:
     raw = b"".join(
         part if isinstance(part, bytes) else base64.b64encode(bytes(part.source))
         for part in request.body
+        if not isinstance(part, Signature)
     )
     assert len(raw) == request.length
     value: dict[str, Any] = json.loads(raw)

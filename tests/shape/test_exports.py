@@ -13,6 +13,7 @@ EXPECTED: frozenset[str] = frozenset(
         "CostLimitExceeded",
         "CredentialRejected",
         "Finish",
+        "Given",
         "Heliograph",
         "HeliographError",
         "InvalidRequest",

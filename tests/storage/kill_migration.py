@@ -1,4 +1,4 @@
-"""Started by test_migration_0002.py: migrates a database, killed at its first statement, then at
+"""Started by the tests of migrations: migrates a database, killed at its first statement, then at
 its second, and so on until nothing is left to be killed at.
 
 Says how often it was killed; ends with an error if a kill left anything but the old schema.
@@ -33,17 +33,23 @@ def migrate(url: str, at: int) -> None:
     engine.dispose()
 
 
-def version(url: str) -> tuple[str, bool]:
-    """The schema, and whether a table of the new one is there."""
+def schema(url: str) -> dict[str, object]:
+    """The version, and the columns and indices of every table."""
     engine = connect(url)
     with engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
-        tables = set(sa.inspect(connection).get_table_names())
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        found: dict[str, object] = {"": version.scalar_one()}
+        seen = sa.inspect(connection)
+        for table in seen.get_table_names():
+            columns = [column["name"] for column in seen.get_columns(table)]
+            indices = sorted(str(index["name"]) for index in seen.get_indexes(table))
+            found[table] = (columns, indices)
     engine.dispose()
-    return found, bool(tables & {"calls", "claims", "budgets", "balances", "ledger_next"})
+    return found
 
 
 def main(url: str) -> None:
+    before = schema(url)
     at = 0
     while True:
         at += 1
@@ -54,8 +60,8 @@ def main(url: str) -> None:
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
             sys.exit(f"failed at {at}" if os.WEXITSTATUS(status) else None)
-        if version(url) != ("0001", False):
-            sys.exit(f"torn at {at}: {version(url)}")
+        if schema(url) != before:
+            sys.exit(f"torn at {at}: {schema(url)}")
         sys.stdout.write(f"{at}\n")
         sys.stdout.flush()
 

@@ -98,7 +98,7 @@ def test_an_older_database_moves_on_and_keeps_its_rows(url: str, future: Path) -
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         connection.exec_driver_sql(
             "INSERT INTO records VALUES ('r1','2026-11-30','kept','p','m',NULL,NULL,'standard',"
-            "NULL,5,'{}',0,'u','{}','{}','{}','{}','[]','[]','[]',NULL,NULL,NULL,1,'[]')"
+            "NULL,5,'{}',0,'u','{}','{}','{}','{}','[]','[]','[]',NULL,NULL,NULL,1,'[]',NULL,NULL)"
         )
         connection.exec_driver_sql(kept)
     number = add_migration(future)

@@ -45,6 +45,7 @@ def old_url(new_url: NewUrl, tmp_path: Path) -> str:
     with engine.begin() as connection:
         for record, line in kept():
             row = record_row(record) | {"created": bound(engine, record.created)}
+            del row["session"], row["follows"]
             connection.execute(sa.insert(tables.tables["records"]), row)
             connection.execute(sa.insert(tables.tables["record_images"]), image_rows(record))
             row = line_row(line) | {"at": bound(engine, line.at)}

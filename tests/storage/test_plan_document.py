@@ -14,7 +14,7 @@ from heliograph.errors import InvalidRequest, StorageError
 from heliograph.planning import plan, uses
 from heliograph.storage import plan_from_document, plan_to_document
 from heliograph.storage.plan_document import without_bytes
-from heliograph.types import Anchor, Finish, Pixels, Plan, Reference, Request
+from heliograph.types import Anchor, Finish, Given, Pixels, Plan, Reference, Request
 
 MODELS = ("gemini-3-pro-image", "gemini-nano-banana-2.1")
 SOME = st.text(min_size=1, max_size=20).filter(str.strip)
@@ -55,6 +55,7 @@ requests = st.builds(
 
 
 def references_of(request: Request) -> tuple[Reference, ...]:
+    sources = [asked.source if isinstance(asked, Given) else asked for asked in request.references]
     return tuple(
         Reference(
             source=source,
@@ -64,7 +65,7 @@ def references_of(request: Request) -> tuple[Reference, ...]:
             sha256=f"{place}" * 64,
             name=source.name or "x" if isinstance(source, Path) else f"bytes {place}",
         )
-        for place, source in enumerate(request.references)
+        for place, source in enumerate(sources)
     )
 
 

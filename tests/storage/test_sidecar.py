@@ -14,8 +14,9 @@ from heliograph.errors import StorageError
 from heliograph.storage import record_from_json, record_to_json, sidecar_key
 from heliograph.types import LedgerLine, Record, Role
 
-GOLDEN = Path(__file__).with_name("record_v2.json")
-OLDER = Path(__file__).with_name("record_v1.json")  # its lines name neither call nor scopes
+GOLDEN = Path(__file__).with_name("record_v3.json")
+OLD = Path(__file__).with_name("record_v2.json")  # names no session
+OLDER = Path(__file__).with_name("record_v1.json")  # nor do its lines name call or scopes
 
 # fixed offsets: Python calls a time that a zone skips or repeats unequal to the same time in UTC
 zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -72,11 +73,19 @@ def test_the_golden_sidecar_reads_and_writes_byte_for_byte() -> None:
 
 def test_the_golden_sidecar_of_version_0_1_reads_as_it_was() -> None:
     record, (line,) = record_from_json(OLDER.read_bytes())
-    newer, (named,) = record_from_json(GOLDEN.read_bytes())
+    newer, (named,) = record_from_json(OLD.read_bytes())
     assert record == newer
     assert (line.call_id, line.scopes) == (None, ())
     assert named.call_id == f"{record.id}-1"
     assert record_from_json(record_to_json(record, [line])) == (record, (line,))
+
+
+def test_the_golden_sidecar_of_version_0_2_reads_as_it_was() -> None:
+    record, lines = record_from_json(OLD.read_bytes())
+    newer, same = record_from_json(GOLDEN.read_bytes())
+    assert (record.session, record.follows) == (None, None)
+    assert (newer.session, newer.follows) == ("5e55100000000000000000000000000a", "01kb3m0000q0")
+    assert (record, lines) == (replace(newer, session=None, follows=None), same)
 
 
 def test_equal_records_give_equal_bytes() -> None:
@@ -111,6 +120,7 @@ def test_a_lone_surrogate_survives() -> None:
         ({"record.created": "2026-11-30T12:00:00"}, "expected a time with its zone"),
         ({"record.texts": "one"}, "Record.texts: expected a list"),
         ({"record.request": []}, "Record.request: expected an object"),
+        ({"record.session": 5}, "Record.session: expected str"),
         ({"record.colour": "red"}, "no fields named ['colour']"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +16,19 @@ from heliograph.money import Rates
 from heliograph.types import (
     Alternative,
     Anchor,
+    Area,
+    Cast,
     Estimate,
     ExportSpec,
     Finish,
+    Part,
     Pixels,
     Plan,
     PricedModel,
     Reference,
     Request,
+    Signature,
+    Turn,
 )
 
 RATES = Rates(input_pico=2_000_000, text_pico=12_000_000, image_pico=120_000_000)
@@ -32,6 +38,10 @@ REFERENCE = Reference(
 )
 OTHER = replace(REFERENCE, sha256="b" * 64)
 EXPORT = ExportSpec(name="export")
+SIGNED = Signature(path=Path("s.sig"), size=3, sha256="5" * 64)
+ANSWER = (Part(text="Here."), Part(image=REFERENCE, signature=SIGNED))
+TURN = Turn(record="r1", words="A fox", references=(OTHER,), answer=ANSWER, model="m", signed=True)
+AREA = Area(picture=REFERENCE, region=(0, 0, 4, 4), feather=2)
 PLAN = Plan(
     request=Request(prompt="A snow leopard, 金"),
     model="gemini-3-pro-image",
@@ -53,6 +63,33 @@ PLAN = Plan(
 
 texts = st.text(st.characters(exclude_categories=()), max_size=6)
 maybe_text = st.none() | texts
+# turns that are asked with, and what is left of them where something is left out
+histories = st.lists(
+    st.sampled_from(
+        [
+            TURN,
+            replace(TURN, words="A hare"),
+            replace(TURN, references=()),
+            replace(TURN, answer=()),
+            replace(TURN, answer=ANSWER[1:]),
+            replace(TURN, answer=(ANSWER[0], replace(ANSWER[1], signature=None))),
+            replace(TURN, answer=(ANSWER[0], replace(ANSWER[1], image=OTHER))),
+        ]
+    ),
+    max_size=2,
+).map(tuple)
+areas = st.sampled_from(
+    [
+        None,
+        AREA,
+        replace(AREA, picture=OTHER),
+        replace(AREA, region=(0, 0, 4, 5)),
+        replace(AREA, region=None, mask=OTHER),
+        replace(AREA, region=None, mask=REFERENCE),
+        replace(AREA, feather=3),
+        replace(AREA, protect=True),
+    ]
+)
 references = st.lists(st.sampled_from([REFERENCE, OTHER]), max_size=3).map(tuple)
 # what can change the picture, what only changes what is made of it, and values of each
 PICTURE: dict[str, st.SearchStrategy[Any]] = {
@@ -69,6 +106,9 @@ PICTURE: dict[str, st.SearchStrategy[Any]] = {
     "request.seed": st.none() | st.integers(-(2**31), 2**31 - 1),
     "request.safety": st.dictionaries(texts, texts, max_size=3),
     "request.include_thoughts": st.booleans(),
+    "history": histories,
+    "words": texts.filter(bool),
+    "area": areas,
 }
 MADE_OF_IT: dict[str, st.SearchStrategy[Any]] = {
     "tier": texts,
@@ -89,6 +129,7 @@ MADE_OF_IT: dict[str, st.SearchStrategy[Any]] = {
     ).map(tuple),
     "request.stream": st.booleans(),
     "request.strict": st.booleans(),
+    "request.session": maybe_text,
 }
 WITHOUT_EFFECT: dict[str, Any] = {
     "expected": None,
@@ -98,6 +139,8 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "prices": replace(PLAN.prices, version="p2"),
     "alternatives": (Alternative(model="m", size=None, tier="t", expected=1, saves=1, loses=()),),
     "notes": ("a note",),
+    # casts are words and references of the plan
+    "casts": (Cast(name="hero", description="Red scarf."),),
     # the plan's own words count, not the caller's spelling
     "request.model": "pro",
     "request.size": "4k",
@@ -116,6 +159,16 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "request.allow_downgrade": True,
     "request.fresh": True,
     "request.idempotency_key": "k",
+    # what it goes on from is told by the turns; in a session also by itself, see below
+    "request.follows": "e" * 32,
+    # the plan's own turns, words, images and area count
+    "request.casts": ("hero",),
+    "request.base": b"x",
+    "request.context": "all",
+    "request.region": (0, 0, 1, 1),
+    "request.mask": b"x",
+    "request.protect": True,
+    "request.feather": 3,
 }
 
 
@@ -149,6 +202,12 @@ def test_the_key_of_a_picture_is_the_same_in_every_process_and_release() -> None
     assert keys(PLAN) == (
         "3813329ef5b8a97e5ed1ba6b2a02511859629ebaa3fb82754c629add6642db17",
         "015911143db9186c5a6eb1373eccd5229064d3d703543cf5aa1daf53c028eb2e",
+    )
+    turn = replace(PLAN, history=(TURN,), words="A snow leopard, 金\n\nImage 1.", area=AREA)
+    turn = changed(changed(turn, "request.session", "f" * 32), "request.follows", "e" * 32)
+    assert keys(turn) == (
+        "f4f049026cf504518147b32652852269c38604937607d409656042b4c8388c31",
+        "39334f29d946d43396c5788179b3d05ee8e20e6eb6b39dbf7c0e60e9227d22ad",
     )
 
 
@@ -190,6 +249,25 @@ def test_what_it_costs_and_who_asks_changes_nothing(field: str) -> None:
 def test_one_number_has_one_key_however_it_is_written(field: str) -> None:
     assert keys(changed(PLAN, field, 1)) == keys(changed(PLAN, field, 1.0))
     assert keys(changed(PLAN, field, 0)) != keys(changed(PLAN, field, None))
+
+
+def test_where_a_turn_lies_upstream_and_here_is_of_no_account() -> None:
+    one = changed(PLAN, "history", (TURN,))
+    elsewhere = replace(TURN, record="r2", remote="x", project="p", model="n", signed=False)
+    assert keys(changed(PLAN, "history", (elsewhere,))) == keys(one)
+    assert keys(changed(PLAN, "history", (TURN, TURN))) != keys(one)
+
+
+def test_a_turn_is_one_of_its_session_and_of_the_version_it_goes_on_from() -> None:
+    turn = changed(PLAN, "request.session", "f" * 32)
+    other = changed(turn, "request.follows", "e" * 32)
+    assert canonical_key(turn) == canonical_key(other)
+    assert fingerprint(turn, simulated=True) != fingerprint(other, simulated=True)
+
+
+def test_words_are_those_that_are_sent() -> None:
+    said = changed(PLAN, "words", "A snow leopard, 金")
+    assert keys(said) == keys(PLAN)  # the prompt itself
 
 
 def test_settings_in_another_order_are_the_same_settings() -> None:

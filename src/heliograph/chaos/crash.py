@@ -7,7 +7,7 @@ process that had nothing to do with it.
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from heliograph.chaos.report import Told
 from heliograph.chaos.row import KEPT, Project, Row, Span, exactly
 from heliograph.chaos.script import Crew
 from heliograph.chaos.stage import take_ground
+from heliograph.chaos.turning import Begun
 
 READY_SECONDS = 60.0  # a process on a busy machine may take to open its library
 
@@ -29,6 +30,7 @@ class Life:
     ready: float | None = None  # seconds since 1970
     ended: list[Ended] = field(default_factory=list)
     left: tuple[Interrupted, ...] = ()
+    begun: Begun | None = None  # of a session
     is_done: bool = False
     exit_code: int | None = None
     gone: float = 0.0  # seconds since 1970
@@ -48,6 +50,8 @@ async def hear_out(child: Child, life: Life, ready: asyncio.Event) -> Life:
                 ready.set()
             elif kind == "ended":
                 life.ended.append(what)
+            elif kind == "begun":
+                life.begun = what
             elif kind == "left":
                 life.left = what
             elif kind == "done":
@@ -62,15 +66,21 @@ async def hear_out(child: Child, life: Life, ready: asyncio.Event) -> Life:
 
 
 async def live(
-    crew: Crew, shift: Shift, *, kill_after: float | None = None, stop_after: float | None = None
+    crew: Crew,
+    shift: Shift,
+    *,
+    work: str = "labour:work",
+    kill_after: float | None = None,
+    stop_after: float | None = None,
 ) -> Life:
     """One process from its start to its end.
 
     Args:
+        work: what it does.
         kill_after: seconds after it is ready at which it gets SIGKILL.
         stop_after: seconds after it is ready at which it gets SIGTERM.
     """
-    child = crew.start("labour:work", shift)
+    child = crew.start(work, shift)
     ready = asyncio.Event()
     life = Life()
     hearing = asyncio.ensure_future(hear_out(child, life, ready))
@@ -150,15 +160,58 @@ async def _at_point(row: Row, point: Point, round_: int, crew: Crew) -> Told:
             facts=facts,
         ),
     )
-    complaints = list(told.complaints)
-    if life.is_done:
-        complaints.append("the process was not killed: the point was never reached")
+    complaints = [*told.complaints, *_not_as_told(point, life)]
     if count == 1:
-        (end,) = ends.values()
-        if end not in point.ends:
-            complaints.append(f"the job ended as {end}, not {' or '.join(point.ends)}")
-        if told.billed.count not in point.billed:
-            complaints.append(f"B is {told.billed.count}, not {point.billed}")
+        complaints += _alone(point, told, ends[jobs[0].key], point.billed)
+    return crew.finished(
+        ground, replace(told, complaints=tuple(complaints), seconds=time.monotonic() - began)
+    )
+
+
+def _not_as_told(point: Point, life: Life) -> Iterator[str]:
+    if life.is_done:
+        yield f"the process was not killed: {point.name} was never reached"
+
+
+def _alone(point: Point, told: Told, end: str, billed: Span) -> Iterator[str]:
+    if end not in point.ends:
+        yield f"the job ended as {end}, not {' or '.join(point.ends)}"
+    if told.billed.count not in billed:
+        yield f"B is {told.billed.count}, not {billed}"
+
+
+async def turns_at_points(row: Row, crew: Crew) -> list[Told]:
+    """Every point of a row in a turn of a session, alone and beside another turn."""
+    rounds = [(point, r) for point in row.facts["points"] for r in (1, 2)]
+    return await crew.each(lambda each: _turn_at_point(row, each[0], each[1], crew), rounds)
+
+
+async def _turn_at_point(row: Row, point: Point, count: int, crew: Crew) -> Told:
+    began = time.monotonic()
+    ground = await take_ground(crew.where, f"{row.id}-{point.name}", (Project(),), point.settings)
+    turns = tuple(Job(number=n, seconds=0.1, options=point.options) for n in range(1, count + 1))
+    kill = Kill(point=point.name, nth=count)
+    life = await live(crew, Shift(ground=ground, jobs=turns, kill=kill), work="turning:work")
+    if life.begun is None:
+        raise ChildBroke("the session did not begin")
+    begun = life.begun
+    name = f"{point.name}, in {'a turn' if count == 1 else 'one of two turns'} of a session"
+    told, ends = await inquest(
+        crew,
+        Inquest(
+            name=name,
+            ground=ground,
+            jobs=(*begun.jobs, *(replace(turn, place=begun.place) for turn in turns)),
+            ended=(*begun.ended, *life.ended),
+            killed_at=life.gone,
+            session=begun.session,
+            facts={"exit_code": life.exit_code},
+        ),
+    )
+    complaints = [*told.complaints, *_not_as_told(point, life)]
+    if count == 1:
+        # beside the turn itself: the picture and the turn before it, and the one after
+        complaints += _alone(point, told, ends[turns[0].key], point.billed + exactly(3))
     return crew.finished(
         ground, replace(told, complaints=tuple(complaints), seconds=time.monotonic() - began)
     )

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,10 @@ from heliograph.chaos.invariants import after_a_kill
 from heliograph.chaos.nursery import Tell
 from heliograph.chaos.report import told_by
 from heliograph.chaos.row import KEPT
+from heliograph.chaos.trees import goes_on
 from heliograph.chaos.working import (
     Ground,
+    Place,
     age,
     ask,
     open_client,
@@ -43,6 +45,7 @@ class Job:
     number: int
     seconds: float  # the model takes
     options: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None  # where it begins, when it is a turn of a session
 
     @property
     def key(self) -> str:
@@ -54,6 +57,10 @@ class Job:
         """Its words, with the number for the emulator's ledger."""
         tag = label(self.number, self.seconds)
         return f"A fox on a hill, picture {self.number} [[fault:{tag}]]"
+
+    async def ask(self, client: AsyncHeliograph) -> Ended:
+        """Ask for it, and say how that ended."""
+        return await ask(client, self.prompt, self.options, self.key, self.place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +98,17 @@ async def work(shift: Shift, tell: Tell) -> None:
     async def one(job: Job) -> None:
         async with room:
             if not stopping.is_set():
-                tell("ended", await ask(client, job.prompt, job.options, job.key))
+                tell("ended", await job.ask(client))
 
     tell("ready", time.time())
-    with armed(_killer(shift.kill)):
+    with armed(killer(shift.kill)):
         await asyncio.gather(*(one(job) for job in shift.jobs))
         await client.close()
     tell("done", stopping.is_set())
 
 
-def _killer(kill: Kill | None) -> Any:
+def killer(kill: Kill | None) -> Callable[[str], None]:
+    """What to call with every point that is reached: it ends this process at the right one."""
     reached = 0
 
     def act(point: str) -> None:
@@ -129,6 +137,7 @@ class Inquest:
     killed_at: float = 0.0  # when the last process died; 0 when it ended by itself
     replays: bool = True  # whether keys are asked for a second time
     is_measured: bool = False  # whether the share of unknowns is judged
+    session: str | None = None  # id of the session that the jobs are turns of
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -152,9 +161,13 @@ async def inquire(inquest: Inquest, tell: Tell) -> None:
             if more:
                 complaints.append(f"asking again with the same keys made {more} calls")
             ended += again
+        if inquest.session is not None:
+            complaints += await goes_on(client, inquest.session, ended)
+    bill = await ground.desk.closed_bill(ground.projects)
+    complaints += [f"{line.call} was refused with 400" for line in bill if line.status == 400]
     seen = Evidence(
         ours=await read_library(ground.home),
-        bill=await ground.desk.closed_bill(ground.projects),
+        bill=bill,
         ended=(*inquest.ended, *ended),
         interrupted=(*inquest.interrupted, *left),
         home=ground.home,
@@ -178,7 +191,7 @@ async def ask_each(client: AsyncHeliograph, jobs: tuple[Job, ...]) -> list[Ended
 
     async def one(job: Job) -> Ended:
         async with room:
-            return await ask(client, job.prompt, job.options, job.key)
+            return await job.ask(client)
 
     return await asyncio.gather(*(one(job) for job in jobs))
 

@@ -17,7 +17,7 @@ from heliograph.chaos.evidence import Ended, Evidence
 from heliograph.chaos.report import Told, told_by
 from heliograph.chaos.row import Ask, Case, Project
 from heliograph.chaos.upstream import Desk
-from heliograph.chaos.working import Ground, ask, open_client, read_library
+from heliograph.chaos.working import Ground, Place, ask, open_client, read_library
 from heliograph.client import AsyncHeliograph
 from heliograph.ports import Event
 
@@ -86,10 +86,14 @@ class Stage:
         self.ground = replace(self.ground, base_url=base_url)
 
     async def ask(
-        self, prompt: str, options: Mapping[str, Any] | None = None, key: str | None = None
+        self,
+        prompt: str,
+        options: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        place: Place | None = None,
     ) -> Ended:
         """Ask for one image."""
-        ended = await ask(self.client, prompt, options or {}, key)
+        ended = await ask(self.client, prompt, options or {}, key, place)
         self.ended.append(ended)
         return ended
 

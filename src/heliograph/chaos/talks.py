@@ -11,25 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.chaos.stage import Stage
+from heliograph.chaos.working import Place
 from heliograph.storage import blob_key
 from heliograph.types import Record
 
 TURNS = 10
-MODEL = "gemini-3-pro-image"
+MODEL, OTHER = "gemini-3-pro-image", "gemini-nano-banana-2.1"
+LOST = "reasoning context"  # in the warning of a turn whose history is told, not carried
 
 
 async def ten_turns(stage: Stage) -> None:
-    """Ten kept answers go back as the model's turns; then one signature is changed or left out."""
+    """Ten turns of a session, then another model steps in; what is kept of them, said over a bare
+    socket, is accepted, and refused when one signature is changed or left out.
+    """
     contents: list[dict[str, Any]] = []
     for number in range(TURNS):
-        prompt = f"A fox in turn {number}"
-        ended = await stage.ask(prompt)
+        # every turn goes back as it came
+        place = Place() if number else None
+        ended = await stage.ask(f"A fox in turn {number}", {"context": "all"}, place=place)
         if ended.record is None:
-            stage.complaints.append(f"turn {number} left no record")
+            stage.complaints.append(f"turn {number} left no record: {ended.words[:200]}")
             return
         record = await stage.client.image(ended.record)
         turn = await asyncio.to_thread(_turn, record, stage.ground.home / "originals")
-        contents += [{"role": "user", "parts": [{"text": prompt}]}, turn]
+        contents += [{"role": "user", "parts": [{"text": record.prompt}]}, turn]
+        if any(LOST in warning for warning in ended.warnings):
+            stage.complaints.append(f"turn {number} lost the context: {ended.warnings}")
+    await _another_steps_in(stage)
     signed = [part for turn in contents for part in turn["parts"] if "thoughtSignature" in part]
     if len(signed) < TURNS:
         stage.complaints.append(f"only {len(signed)} signatures were kept in {TURNS} turns")
@@ -46,6 +54,15 @@ async def ten_turns(stage: Stage) -> None:
     stage.facts |= {"statuses": said}
     if said != {"as kept": 200, "one character changed": 400, "left out": 400}:
         stage.complaints.append(f"the emulator answered {said}")
+
+
+async def _another_steps_in(stage: Stage) -> None:
+    """The model of a session is gone; what makes the next turn does not know what it thought."""
+    rule = {"match": {"model": MODEL}, "action": "not-found", "count": 1}
+    await stage.ground.desk.arrange(stage.ground.projects[0], rules=[rule])
+    ended = await stage.ask("A fox, by another model", {"fallback": (OTHER,)}, place=Place())
+    if not any(LOST in warning for warning in ended.warnings):
+        stage.complaints.append(f"the lost context was not told: {ended.warnings} {ended.words}")
 
 
 async def _say(stage: Stage, contents: list[dict[str, Any]]) -> int:

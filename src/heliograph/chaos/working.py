@@ -58,16 +58,36 @@ def open_client(ground: Ground, observer: Observer | None = None) -> AsyncHeliog
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a turn of a session begins; None is what was worked on last."""
+
+    session: str | None = None  # id
+    of: str | None = None  # id of a record
+
+
 async def ask(
-    client: AsyncHeliograph, prompt: str, options: Mapping[str, Any], key: str | None = None
+    client: AsyncHeliograph,
+    prompt: str,
+    options: Mapping[str, Any],
+    key: str | None = None,
+    place: Place | None = None,
 ) -> Ended:
-    """Ask for one image and say how that ended."""
+    """Ask for one image and say how that ended.
+
+    Args:
+        place: the image is a turn of a session, and takes its size from the version before.
+    """
     began, start = time.time(), time.monotonic()
-    asked: dict[str, Any] = {"size": "1K", **options}
+    asked = dict(options)
     if key is not None:
         asked["idempotency_key"] = key
     try:
-        result = await client.generate(prompt, **asked)
+        if place is None:
+            result = await client.generate(prompt, **{"size": "1K", **asked})
+        else:
+            turn = await client.edit(prompt, of=place.of, session=place.session, **asked)
+            result = turn.result
     except HeliographError as error:
         return Ended(
             prompt=prompt,

@@ -38,8 +38,8 @@ class Finishing:
     "Byte budget of the file, such as 2MB."
     dpi: Annotated[int | None, Parameter(group=FILE)] = None
     "Density written into the file; changes no pixels."
-    anchor: Annotated[Anchor, Parameter(group=FILE)] = Anchor.CENTRE
-    "Which part a crop keeps."
+    anchor: Annotated[Anchor | None, Parameter(group=FILE)] = None
+    "Which part a crop keeps. Default: centre."
     srgb: Annotated[Flag, Parameter(group=FILE)] = False
     "Convert to sRGB and embed the profile."
     preview: Annotated[Flag, Parameter(group=FILE)] = False
@@ -49,23 +49,32 @@ class Finishing:
 
     def options(self, suffix: str = "") -> ExportOptions:
         """As library options; a file's suffix names the format when nothing else does."""
-        options: ExportOptions = {
-            "finish": Finish(
-                format=self.format or _format_of(suffix),
-                quality=self.quality,
-                max_bytes=_bytes(self.max_bytes),
-                dpi=self.dpi,
-                anchor=self.anchor,
-                srgb=self.srgb,
-                preview=self.preview,
-                thumbnail=self.thumbnail,
-            )
-        }
+        options: ExportOptions = {"finish": Finish(**self.given(suffix)), **self.shape()}
+        return options
+
+    def shape(self) -> ExportOptions:
+        """The size of the file, as far as it was given."""
+        options: ExportOptions = {}
         if self.pixels is not None:
             options["pixels"] = self.pixels
         if self.use is not None:
             options["use"] = self.use
         return options
+
+    def given(self, suffix: str = "") -> dict[str, Any]:
+        """The fields of `Finish` that were given; a file name with a suffix says its format."""
+        fields: dict[str, Any] = {
+            "quality": self.quality,
+            "max_bytes": _bytes(self.max_bytes),
+            "dpi": self.dpi,
+            "anchor": self.anchor,
+            **{name: getattr(self, name) or None for name in ("srgb", "preview", "thumbnail")},
+        }
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if self.format or suffix:
+            # a name for what arrives, .jpg, takes back what an earlier version had asked for
+            fields["format"] = self.format or _format_of(suffix)
+        return fields
 
 
 @Parameter(name="*")
@@ -87,7 +96,14 @@ class Asking:
             allow_leading_hyphen=True,
         ),
     ] = field(default_factory=list)
-    "An image to work from: a file, the id of a kept image, or - for standard input; repeatable."
+    "An image to work from: a file, the id of a kept picture, - for standard input, or clipboard; \
+repeatable. ROLE: before it says what it is for (object, character, style, subject, scene, pose), \
+NAME= what the prompt calls it (@NAME)."
+    casts: Annotated[
+        list[str],
+        Parameter(name="--cast", group=IMAGE, negative="", show_default=False),
+    ] = field(default_factory=list)
+    "A kept set of images, by its name; repeatable. See `heliograph casts`."
     strict: Annotated[Flag, Parameter(group=IMAGE)] = False
     "Exit with 8 when other pixels come back than asked; the image is kept."
     max_cost: Annotated[str | None, Parameter(group=IMAGE)] = None
@@ -130,6 +146,8 @@ class Asking:
         for name in ("strict", "include_thoughts", "stream"):
             if getattr(self, name):
                 plain[name] = True
+        if self.casts:
+            plain["casts"] = self.casts
         if self.safety:
             plain["safety"] = dict(_pair(item) for item in self.safety)
         if self.max_cost is not None:
@@ -164,7 +182,11 @@ class Repeating:
 
     def options(self) -> Options:
         """As library options."""
-        options: Options = {"tags": self.tags, "fallback": self.fallback}
+        options: Options = {}
+        if self.tags:
+            options["tags"] = self.tags
+        if self.fallback:
+            options["fallback"] = self.fallback
         if self.allow_downgrade:
             options["allow_downgrade"] = True
         if self.fresh:

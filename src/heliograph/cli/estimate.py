@@ -1,14 +1,26 @@
 """`heliograph estimate`: the cost before the call, and what would be cheaper."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag
 from heliograph.cli.budget import Account, account_facts, accounts
+from heliograph.cli.given import Images
 from heliograph.cli.report import estimate_facts, plan_facts
 from heliograph.cli.screen import facts_lines, note, print_json, print_lines, print_table
 from heliograph.cli.session import open_library, run_with
+from heliograph.cli.wording import (
+    Drawing,
+    Worded,
+    Wording,
+    concern_facts,
+    concerns,
+    gather,
+    total,
+)
 from heliograph.client import AsyncHeliograph, Options
 from heliograph.errors import StorageError
 from heliograph.ledger import TOTAL, WINDOWS
@@ -19,16 +31,19 @@ from heliograph.types import Plan
 OUTPUT = Group("Output", sort_key=0)
 # a sentence of ordinary length stands in when only the price of a size is wanted
 TYPICAL_PROMPT = "A snow leopard on a cliff at golden hour, photographed from a low angle."
+WORDING = Wording()
 ASKING = Asking()
 FINISHING = Finishing()
 
 
 def estimate(
-    prompt: Annotated[str, Parameter(show_default=False)] = TYPICAL_PROMPT,
+    prompt: str | None = None,
     /,
     *,
     all: Annotated[Flag, Parameter(group=OUTPUT)] = False,  # noqa: A002 - the option's name
+    combinations: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    wording: Wording = WORDING,
     asking: Asking = ASKING,
     finishing: Finishing = FINISHING,
 ) -> int:
@@ -37,22 +52,53 @@ def estimate(
     Args:
         prompt: What to draw. Default: a sentence of ordinary length.
         all: List every live model, size and tier instead.
+        combinations: Every combination of the wildcards, as `generate --all` makes them.
         json: Print as JSON.
     """
     if all:
         return _print_offers(as_json=json)
     options: Options = {**asking.options(), **finishing.options()}
 
-    async def work(client: AsyncHeliograph) -> tuple[Plan, list[Account]]:
-        plan = await client.plan(prompt, **options)
-        return plan, await _budgets(client)
+    drawing = Drawing(every=combinations, seed=asking.seed)
+    given = TYPICAL_PROMPT if prompt is None and not wording.is_given else prompt
 
-    plan, budgets = run_with(open_library(None), work)
+    async def work(client: AsyncHeliograph) -> tuple[Worded, list[Plan], list[Account]]:
+        worded = gather(given, wording, client.settings.home, drawing)
+        options["references"] = await Images(client).references(asking.references)
+        noted = replace(worded, notes=(*worded.notes, *worded.suggest(options)))
+        plans = [await client.plan(text, **options) for text in worded.texts]
+        return noted, plans, await _budgets(client)
+
+    worded, plans, budgets = run_with(open_library(None), work)
     if json:
-        print_json({**plan_facts(plan), "budgets": [account_facts(a) for a in budgets]})
-    else:
-        print_lines([*_plan_lines(plan), *(_budget_line(a, plan) for a in budgets)])
+        print_json({**_facts(worded, plans), "budgets": [account_facts(a) for a in budgets]})
+        return 0
+    several = [total_line(plans), "Each about as the first:"] if len(plans) > 1 else []
+    print_lines([*several, *_plan_lines(plans[0]), *(_budget_line(a, plans) for a in budgets)])
+    found = (str(c) for t, p in zip(worded.texts, plans, strict=True) for c in concerns(t, p))
+    print_lines(f"Note: {line}" for line in dict.fromkeys((*worded.notes, *found)))
     return 0
+
+
+def _facts(worded: Worded, plans: Sequence[Plan]) -> dict[str, Any]:
+    """One plan as before; several with their sum."""
+    facts = [
+        {**plan_facts(plan), "prompt": text, "prompt_warnings": concern_facts(concerns(text, plan))}
+        for text, plan in zip(worded.texts, plans, strict=True)
+    ]
+    told = {**worded.facts(), "prompt_notes": list(worded.notes)}
+    if len(facts) == 1:
+        return {**facts[0], **told}
+    return {"calls": len(plans), "estimate": dict(total(plans)), **told, "plans": facts}
+
+
+def total_line(plans: Sequence[Plan]) -> str:
+    """What several plans cost together."""
+    sums = {name: dollars(micro) for name, micro in total(plans).items()}
+    return (
+        f"{len(plans)} pictures: {sums['expected_micro']} expected in all, "
+        f"{sums['low_micro']} to {sums['high_micro']}"
+    )
 
 
 async def _budgets(client: AsyncHeliograph) -> list[Account]:
@@ -69,9 +115,9 @@ async def _budgets(client: AsyncHeliograph) -> list[Account]:
     return [a for a in limited if a.balance.simulated is settings.simulate]
 
 
-def _budget_line(account: Account, plan: Plan) -> str:
+def _budget_line(account: Account, plans: Sequence[Plan]) -> str:
     left = account.left or 0
-    fits = "" if plan.estimate.high <= left else ", which is not enough"
+    fits = "" if total(plans)["high_micro"] <= left else ", which is not enough"
     return f"Budget: {account.name} has {dollars(left)} left{fits}"
 
 

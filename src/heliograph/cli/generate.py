@@ -1,32 +1,37 @@
 """`heliograph generate`: from a prompt to a verified file, or to several."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag, Repeating
 from heliograph.cli.edge import TERMINATED, error_lines
-from heliograph.cli.naming import (
-    Destination,
-    destination,
-    refuse_taken,
-    same_kind,
-    write_files,
-)
+from heliograph.cli.given import Images, reads_stdin
+from heliograph.cli.making import small_files, tell, usual
+from heliograph.cli.naming import Destination, destination, refuse_taken, write_files
 from heliograph.cli.progress import Progress
-from heliograph.cli.report import result_facts, result_lines, wire_facts
+from heliograph.cli.report import Searches, result_facts, searches_of, wire_facts
 from heliograph.cli.screen import note, print_json
 from heliograph.cli.session import Drain, open_client, patiently, run_with
+from heliograph.cli.wording import (
+    MOST_TEXTS,
+    Drawing,
+    Worded,
+    Wording,
+    concern_facts,
+    concerns,
+    gather,
+    on_one_line,
+    total,
+)
 from heliograph.client import AsyncHeliograph, Options
 from heliograph.errors import CostLimitExceeded, HeliographError, InvalidRequest, Problem
 from heliograph.ledger import refuse_above_limit
 from heliograph.money import dollars
-from heliograph.planning import catalogue
 from heliograph.planning.failover import fallback_plans
 from heliograph.types import Export, Plan, Request, Result
 from heliograph.upstream import Access
@@ -35,8 +40,9 @@ OUTPUT = Group("Output", sort_key=0)
 ASKING = Asking()
 FINISHING = Finishing()
 REPEATING = Repeating()
+WORDING = Wording()
 LONGEST_KEY = 255  # characters
-MOST_VARIATIONS = 100
+MOST_VARIATIONS = MOST_TEXTS
 SIDE_BY_SIDE = 8  # calls in flight at once
 PARTLY_DONE = 3
 
@@ -47,6 +53,8 @@ class Job:
 
     requests: tuple[Request, ...]
     where: Destination
+    worded: Worded
+    notes: tuple[str, ...]  # on how the words came about
     force: bool
     as_json: bool
 
@@ -57,18 +65,19 @@ class Made:
 
     result: Result
     files: tuple[Export, ...]
+    searches: Searches | None
 
 
 def generate(
     prompt: str | None = None,
     /,
     *,
-    prompt_file: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     output: Annotated[
         str | None,
         Parameter(name=["--output", "-o"], group=OUTPUT, allow_leading_hyphen=True),
     ] = None,
     variations: Annotated[int, Parameter(name=["--variations", "-n"], group=OUTPUT)] = 1,
+    all: Annotated[Flag, Parameter(name=["--all", "--combinations"], group=OUTPUT)] = False,  # noqa: A002
     force: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     dry_run: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Flag, Parameter(group=OUTPUT)] = False,
@@ -76,6 +85,7 @@ def generate(
     verbose: Annotated[Flag, Parameter(name=["--verbose", "-v"], group=OUTPUT)] = False,
     simulate: Annotated[bool | None, Parameter(group=OUTPUT)] = None,
     home: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    wording: Wording = WORDING,
     asking: Asking = ASKING,
     repeating: Repeating = REPEATING,
     finishing: Finishing = FINISHING,
@@ -86,9 +96,9 @@ def generate(
 
     Args:
         prompt: What to draw. Default: read it from standard input.
-        prompt_file: Read the prompt from a file.
         output: File, folder, or - for standard output. Default: a name made from the prompt.
         variations: How many to make, side by side; each one is paid for.
+        all: Make every combination of the wildcards once, 100 at most; each one is paid for.
         force: Replace an existing file.
         dry_run: Print the exact request and its estimate; send nothing.
         json: Print the result as JSON.
@@ -99,7 +109,7 @@ def generate(
         home: Folder of the library of originals.
     """
     where = destination(output)
-    _refuse_contradictions(where, variations, as_json=json)
+    _refuse_contradictions(where, variations, as_json=json, every=all)
     progress = Progress(quiet=quiet or json, verbose=verbose)
     # a late answer is paid for: it is waited for
     client = open_client(simulate=simulate, home=home, observer=progress, is_patient=True)
@@ -109,30 +119,96 @@ def generate(
         **finishing.options(where.suffix),
     }
 
+    drawing = Drawing(
+        number=variations,
+        every=all,
+        seed=asking.seed,
+        key=repeating.idempotency_key,
+        stdin_taken=reads_stdin(asking.references),
+    )
+
     async def work(client: AsyncHeliograph) -> int:
-        text = _prompt(prompt, prompt_file, asking.references)
-        options["references"] = await _references(client, asking.references)
-        request = client.request(text, **options)
-        plan = await client.admit(replace(request, max_cost=None))
+        worded = gather(prompt, wording, client.settings.home, drawing)
+        options["references"] = await Images(client).references(asking.references)
+        notes = (*worded.notes, *worded.suggest(options))
+        requests = _requests(client, worded, options, every=all)
+        plans = await _plans(client, requests)
         # whichever model answers in the end, the limit holds
-        dearest = max((plan, *fallback_plans(plan)), key=lambda p: p.estimate.high)
-        _refuse_above_limit(dearest, request.max_cost, variations)
+        dearest = [max((p, *fallback_plans(p)), key=lambda p: p.estimate.high) for p in plans]
+        _refuse_above_limit(dearest, client.request("", **options).max_cost)
+        job = Job(
+            requests=requests, where=where, worded=worded, notes=notes, force=force, as_json=json
+        )
         if dry_run:
-            print_json(wire_facts(client, plan, variations))
-            return 0
-        requests = _variations(request, variations)
-        for number in range(variations):
-            one = where.numbered(number + 1 if variations > 1 else None)
-            refuse_taken(one, request.finish.format, _small(request), force=force)
+            return _print_dry(client, plans, job, quiet=quiet)
+        _refuse_taken_names(job)
         access = await client.access()
-        progress.start(plan, access, _usual(plan), variations)
-        if dearest is not plan:
-            progress.say(f"note: {dearest.model} may cost up to {dollars(dearest.estimate.high)}")
-        job = Job(requests=requests, where=where, force=force, as_json=json)
+        _begin(progress, plans, dearest, job, access)
         with progress:
             return await _make_all(client, job, access, progress)
 
     return run_with(client, work)
+
+
+def _begin(
+    progress: Progress, plans: Sequence[Plan], dearest: Sequence[Plan], job: Job, access: Access
+) -> None:
+    """Say what is about to be made, what it costs, and what may not be meant."""
+    plan = max(plans, key=lambda p: p.estimate.expected)
+    progress.start(plan, access, usual(plan), len(plans))
+    if len(plans) > 1:
+        progress.say(f"{len(plans)} pictures: {_all_together(plans)}")
+    for other in {p.model: p for p in dearest if p not in plans}.values():
+        progress.say(f"note: {other.model} may cost up to {dollars(other.estimate.high)}")
+    if job.worded.is_resolved and not job.worded.differ:
+        progress.say(f"prompt: {on_one_line(job.worded.texts[0])}")
+    for line in (*job.notes, *_warnings(job, plans)):
+        progress.say(f"note: {line}")
+
+
+def _warnings(job: Job, plans: Sequence[Plan]) -> tuple[str, ...]:
+    by_text = dict(zip(job.worded.texts, plans, strict=True))
+    found = (str(c) for text, plan in by_text.items() for c in concerns(text, plan))
+    return tuple(dict.fromkeys(found))
+
+
+def _all_together(plans: Sequence[Plan]) -> str:
+    sums = total(plans)
+    return f"about {dollars(sums['expected_micro'])} in all, at most {dollars(sums['high_micro'])}"
+
+
+def _print_dry(client: AsyncHeliograph, plans: Sequence[Plan], job: Job, *, quiet: bool) -> int:
+    """The exact requests; those that are equal are one."""
+    told = job.worded.facts()
+    if not job.worded.differ:
+        warned = concern_facts(concerns(job.worded.texts[0], plans[0]))
+        facts = wire_facts(client, plans[0], len(plans))
+        print_json({**facts, **told, "notes": list(job.notes), "prompt_warnings": warned})
+        return 0
+    requests = [
+        {
+            "prompt": text,
+            **wire_facts(client, plan, 1),
+            "prompt_warnings": concern_facts(concerns(text, plan)),
+        }
+        for text, plan in zip(job.worded.texts, plans, strict=True)
+    ]
+    notes = list(job.notes)
+    facts = {"calls": len(plans), "estimate": dict(total(plans)), **told, "notes": notes}
+    print_json({**facts, "requests": requests})
+    if not (quiet or job.as_json):
+        note(f"{len(plans)} pictures: {_all_together(plans)}; nothing was sent")
+    return 0
+
+
+def _image_facts(made: Made, job: Job, access: Access) -> dict[str, Any]:
+    plan = made.result.plan
+    return {
+        **result_facts(made.result, made.files, access, made.searches),
+        **job.worded.facts(),
+        "notes": [*plan.notes, *job.notes],
+        "prompt_warnings": concern_facts(concerns(plan.request.prompt, plan)),
+    }
 
 
 async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress: Progress) -> int:
@@ -151,9 +227,12 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
                 force=job.force,
                 cost=result.cost,
             )
-            made = Made(result=result, files=files)
+            searches = await searches_of(client, result.record)
+            made = Made(result=result, files=files, searches=searches)
             if not job.as_json:
-                _show(made, job.where, progress)
+                if job.worded.differ:
+                    progress.say(f"prompt: {on_one_line(request.prompt)}")
+                tell(result, files, searches, job.where, progress)
             return made
 
     numbered = [one(number, r) for number, r in enumerate(job.requests, start=1)]
@@ -169,7 +248,7 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
         raise failed[0]
     progress.stop()
     if job.as_json:
-        facts = [result_facts(m.result, m.files, access) for m in made]
+        facts = [_image_facts(m, job, access) for m in made]
         wrong = [e.as_dict() for e in failed]
         print_json({"images": facts, "errors": wrong} if several else facts[0])
     else:
@@ -187,79 +266,44 @@ async def _awaited(
     return await together
 
 
-def _show(made: Made, where: Destination, progress: Progress) -> None:
-    """The paths to standard output; the rest is for the person watching."""
-    for line in result_lines(made.result, made.files):
-        progress.say(line)
-    actual = made.files[0].path.suffix
-    if where.suffix and not same_kind(where.suffix, actual):
-        progress.say(f"note: it came as {actual[1:]}, so the file is not called {where.suffix}")
-    if not where.to_stdout:
-        for file in made.files:
-            progress.result(str(file.path))
-
-
-def _prompt(prompt: str | None, prompt_file: Path | None, references: Sequence[str]) -> str:
-    if prompt is not None and prompt_file is not None:
-        raise _problem("prompt", prompt, "is given twice: as an argument and as a file")
-    if prompt_file is not None and str(prompt_file) != "-":
-        try:
-            return prompt_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"cannot be read ({error})"
-            raise _problem("prompt_file", str(prompt_file), message) from error
-    if prompt is not None:
-        return prompt
-    if "-" in references:
-        raise _problem("prompt", "-", "cannot come from standard input together with an image")
-    if sys.stdin.isatty():
-        raise _problem("prompt", "", 'is missing: heliograph generate "A snow leopard"')
-    return sys.stdin.read().strip()
-
-
-async def _references(client: AsyncHeliograph, words: Sequence[str]) -> list[str | Path | bytes]:
-    """Files, ids of kept images, or standard input."""
-    found: list[str | Path | bytes] = []
-    for word in words:
-        if word == "-":
-            found.append(sys.stdin.buffer.read())
-        elif "://" in word:
-            message = "addresses are not fetched; download it first and give the file"
-            raise _problem("image", word, message)
-        elif _is_id(word):
-            found.append(await client.original(await client.image(word)))
-        else:
-            found.append(Path(word))
-    return found
-
-
-def _is_id(word: str) -> bool:
-    digits = 4 <= len(word) <= 32 and all(c in "0123456789abcdef" for c in word)
-    return digits and not Path(word).exists()
-
-
-def _refuse_above_limit(plan: Plan, limit: int | None, variations: int) -> None:
+def _refuse_above_limit(dearest: Sequence[Plan], limit: int | None) -> None:
     """`--max-cost` is for the whole command."""
-    worst = plan.estimate.high * variations
+    worst = sum(plan.estimate.high for plan in dearest)
     if limit is None or worst <= limit:
         return
-    if variations == 1:
+    if len(dearest) == 1:
+        plan = dearest[0]
         refuse_above_limit(replace(plan, request=replace(plan.request, max_cost=limit)))
+    each = max(plan.estimate.high for plan in dearest)
     raise CostLimitExceeded(
-        f"{variations} variations may cost up to {dollars(worst)}, above the limit of "
+        f"{len(dearest)} variations may cost up to {dollars(worst)}, above the limit of "
         f"{dollars(limit)}.",
-        why=f"Each may cost up to {dollars(plan.estimate.high)}.",
+        why=f"Each may cost up to {dollars(each)}.",
         remedy="Make fewer, raise the limit, or choose a smaller size; nothing was sent.",
         facts={"high": worst, "limit": limit},
     )
 
 
-def _variations(request: Request, count: int) -> tuple[Request, ...]:
+def _requests(
+    client: AsyncHeliograph, worded: Worded, options: Options, *, every: bool
+) -> tuple[Request, ...]:
     """Requests for different pictures: seeds and idempotency keys count up."""
-    unlimited = replace(request, max_cost=None)  # held against the whole command already
-    if count == 1:
-        return (unlimited,)
-    return tuple(_variation(unlimited, number) for number in range(count))
+    # what all may cost is held against the whole command already
+    first = replace(client.request(worded.texts[0], **options), max_cost=None)
+    if len(worded.texts) == 1:
+        return (first,)
+    texts = enumerate(worded.texts)
+    requests = [_variation(replace(first, prompt=text), number) for number, text in texts]
+    if every:
+        # they are to be compared: the words differ, nothing else
+        requests = [replace(request, seed=first.seed) for request in requests]
+    made = set[str]()
+    for number, request in enumerate(requests):
+        # without a seed equal words are one request, and who asks for several wants several
+        again = first.seed is None and request.prompt in made
+        made.add(request.prompt)
+        requests[number] = replace(request, fresh=first.fresh or again)
+    return tuple(requests)
 
 
 def _variation(request: Request, number: int) -> Request:
@@ -269,28 +313,36 @@ def _variation(request: Request, number: int) -> Request:
         if len(key) > LONGEST_KEY:
             message = f"is longer than {LONGEST_KEY} characters with its number"
             raise _problem("idempotency_key", key, message)
-    return replace(
-        request,
-        idempotency_key=key,
-        seed=None if seed is None else seed + number,
-        # without a seed all of them are one request, and who asks for several wants several
-        fresh=request.fresh or (seed is None and number > 0),
-    )
+    return replace(request, idempotency_key=key, seed=None if seed is None else seed + number)
 
 
-def _small(request: Request) -> list[str]:
-    return [name for name in ("preview", "thumbnail") if getattr(request.finish, name)]
+async def _plans(client: AsyncHeliograph, requests: Sequence[Request]) -> list[Plan]:
+    """A plan for each request; equal words are planned once."""
+    known: dict[str, Plan] = {}
+    for request in requests:
+        if request.prompt not in known:
+            known[request.prompt] = await client.admit(request)
+    return [known[request.prompt] for request in requests]
 
 
-def _usual(plan: Plan) -> str | None:
-    """How long it usually takes, measured where it was measured."""
-    seconds = catalogue().models[plan.model].seconds
-    return f"usually {seconds.typical} to {seconds.slow} s" if seconds else None
+def _refuse_taken_names(job: Job) -> None:
+    """Before anything is paid for, and as `_make_all` names the files."""
+    several = len(job.requests) > 1
+    if several and job.where.to_stdout:
+        raise _problem("output", "-", "standard output takes one picture and nothing else")
+    for number, request in enumerate(job.requests, start=1):
+        one = job.where.numbered(number if several else None)
+        refuse_taken(one, request.finish.format, small_files(request), force=job.force)
 
 
-def _refuse_contradictions(where: Destination, variations: int, *, as_json: bool) -> None:
+def _refuse_contradictions(
+    where: Destination, variations: int, *, as_json: bool, every: bool
+) -> None:
     if not 1 <= variations <= MOST_VARIATIONS:
         message = f"must be from 1 to {MOST_VARIATIONS}"
+        raise _problem("variations", str(variations), message)
+    if every and variations != 1:
+        message = "contradicts --all, which makes each combination once"
         raise _problem("variations", str(variations), message)
     if where.to_stdout and (variations > 1 or as_json):
         raise _problem("output", "-", "standard output takes one picture and nothing else")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,15 @@ from cyclopts import App, Parameter
 from heliograph.cli import examples
 from heliograph.cli.ask import Finishing, Flag
 from heliograph.cli.naming import destination, write_files
-from heliograph.cli.report import VERDICT_WORDS, export_facts, record_facts
+from heliograph.cli.report import (
+    VERDICT_WORDS,
+    Searches,
+    export_facts,
+    grounding_words,
+    record_facts,
+    searches_facts,
+    searches_of,
+)
 from heliograph.cli.screen import (
     facts_lines,
     note,
@@ -101,21 +110,24 @@ def show(record: str, /, *, json: Json = False, home: Path | None = None) -> int
         home: Folder of the library of originals.
     """
 
-    async def work(client: AsyncHeliograph) -> tuple[Record, Path | None, list[dict[str, object]]]:
+    async def work(
+        client: AsyncHeliograph,
+    ) -> tuple[Record, Path | None, Searches | None, list[dict[str, object]]]:
         found = await client.image(record)
         original = await client.original(found) if found.result else None
         lines = [
             {"entry": x.entry_id, "kind": x.kind, "micro": x.micro, "detail": dict(x.detail)}
             for x in await client.lines(found.id)
         ]
-        return found, original, lines
+        return found, original, await searches_of(client, found), lines
 
-    found, original, lines = run_with(open_library(home), work)
+    found, original, searches, lines = run_with(open_library(home), work)
     if json:
         facts = {"original": str(original) if original else None, "ledger": lines}
-        print_json({**record_facts(found), **facts})
+        print_json({**record_facts(found), "searches": searches_facts(searches), **facts})
         return 0
-    print_lines(facts_lines(_words(found, original)), simulated=found.simulated)
+    words = {**_words(found, original), **_grounding(found, searches)}
+    print_lines(facts_lines(words), simulated=found.simulated)
     return 0
 
 
@@ -331,4 +343,17 @@ def _words(record: Record, original: Path | None) -> dict[str, str]:
         words[f"Also kept {index + 1}"] = f"{image.role.value} {image.pixels} {image.key}"
     for index, warning in enumerate(record.warnings):
         words[f"Warning {index + 1}"] = warning
+    return words
+
+
+def _grounding(record: Record, searches: Searches | None) -> dict[str, str]:
+    """What the picture rests on; a name that comes several times is numbered."""
+    found = list(grounding_words(record, searches))
+    often = Counter(name for name, _ in found)
+    seen: Counter[str] = Counter()
+    words = {}
+    for name, value in found:
+        seen[name] += 1
+        number = f" {seen[name]}" if often[name] > 1 else ""
+        words[f"{name.capitalize()}{number}"] = value
     return words

@@ -3,6 +3,7 @@
 Invariant: times are measured, never invented; there is no percentage, because nobody knows it.
 """
 
+import shutil
 import sys
 import threading
 import time
@@ -110,8 +111,9 @@ class Progress:
                 listening = f"{facts['listening_for_seconds']:g} s"
                 return f"late; still listening for {listening}, Ctrl-C gives up"
             case "waiting":
-                if event.job in self._waiting:
-                    return None  # it comes every few seconds
+                # it comes every few seconds, and an answer that is asked for again is no news
+                if event.job in self._waiting or facts.get("for") != "spend limit":
+                    return None
                 self._waiting.add(event.job)
                 return (
                     f"Project {facts['project']} may not spend more in these ten minutes "
@@ -178,6 +180,8 @@ class Progress:
             count = f"{self._done} of {self._count} done, " if self._count > 1 else ""
             with self._line:
                 text = printable(f"{prefix}{elapsed:5.1f} s  {count}{self._text}")
+                # a line that wraps could not be taken back
+                text = text[: shutil.get_terminal_size().columns - 1]
                 sys.stderr.write(f"\r\x1b[2K{text}")
                 sys.stderr.flush()
         sys.stderr.write("\r\x1b[2K")

@@ -84,6 +84,7 @@ ABOUT_EXITS = (
 )
 # Groups of options that several commands take, by their name in the help.
 SHARED = {
+    "Prompt": "Options of the prompt",
     "Image": "Options of the image",
     "Model": "Options of the model",
     "Finished file (the original stays untouched)": "Options of the finished file",

@@ -1,13 +1,16 @@
 """A result in words and as JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from heliograph.cli.screen import size_text
 from heliograph.client import AsyncHeliograph
-from heliograph.money import dollars
+from heliograph.ledger import SETTLE
+from heliograph.money import PICO_PER_MICRO, dollars
 from heliograph.providers.gemini import HOST
+from heliograph.sheets import grounding_of, one_line
 from heliograph.types import Estimate, Export, Plan, Record, Result, Verdict
 from heliograph.upstream import Access
 
@@ -18,6 +21,9 @@ VERDICT_WORDS = {
     Verdict.UNASKED: "no exact size asked",
 }
 
+MOST_SHOWN = 10  # sources, and queries; `--json` has all
+SHORT_TITLE = 120  # characters of a source's title or of a query
+
 # where a picture came from when it needed no call of its own, and so was not charged
 SOURCES = {
     "twin": "from the library (an identical earlier request), no call, no charge",
@@ -26,7 +32,40 @@ SOURCES = {
 }
 
 
-def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Searches:
+    """What the searches of a grounded call came to; a part of the call's cost."""
+
+    queries: int
+    paid: int  # those beyond the free ones of the month
+    micro: int
+
+    def __str__(self) -> str:
+        if not self.micro:
+            return f"nothing ({self.queries}, within the free ones of the month)"
+        return (
+            f"{dollars(self.micro)}, which is in the cost ({self.paid} of {self.queries} beyond "
+            "the free ones of the month)"
+        )
+
+
+async def searches_of(client: AsyncHeliograph, record: Record) -> Searches | None:
+    """What the searches of a record cost, from its ledger lines; None without any."""
+    if grounding_of(record) is None:
+        return None
+    details = [line.detail for line in await client.lines(record.id) if line.kind == SETTLE]
+    queries = sum(detail.get("queries", 0) for detail in details)
+    pico = sum(detail.get("pico", {}).get("query_pico", 0) for detail in details)
+    return Searches(
+        queries=queries,
+        paid=sum(detail.get("quantities", {}).get("paid_queries", 0) for detail in details),
+        micro=(pico + PICO_PER_MICRO // 2) // PICO_PER_MICRO,
+    )
+
+
+def result_lines(
+    result: Result, files: Sequence[Export], searches: Searches | None = None
+) -> list[str]:
     """The result for a person: what was made, its truth, its time, its cost."""
     record = result.record
     lines = [f"wrote {e.path}  {e.pixels}  {size_text(e.size)}" for e in files]
@@ -36,14 +75,38 @@ def result_lines(result: Result, files: Sequence[Export]) -> list[str]:
     )
     lines += [f"warning: {warning}" for warning in record.warnings]
     lines += [f"the model says: {text}" for text in record.texts if text.strip()]
-    sources = record.grounding.get("sources") or []
-    lines += [f"source: {s.get('title', '')} {s.get('uri', '')}".rstrip() for s in sources]
-    if record.grounding.get("entry_point"):
-        lines.append(
-            "search suggestions, which Google wants shown with the picture: "
-            f"heliograph images show {record.id[:8]} --json (grounding.entry_point)"
-        )
-    return lines
+    # what is not charged again is not told as a cost
+    paid = searches if result.source == "call" else None
+    return [*lines, *(f"{name}: {value}" for name, value in grounding_words(record, paid))]
+
+
+def grounding_words(record: Record, searches: Searches | None) -> Iterator[tuple[str, str]]:
+    """What a picture rests on, name and value a line; nothing when it rests on no search."""
+    found = grounding_of(record)
+    if found is None:
+        return
+    for source in found.sources[:MOST_SHOWN]:
+        uri = source.get("uri", "")
+        title = _short(source.get("title", "") or source.get("domain", ""))
+        yield "source", f"{title} {uri}".strip() or "without title and address"
+    if len(found.sources) > MOST_SHOWN:
+        more = len(found.sources) - MOST_SHOWN
+        yield "sources", f"and {more} more: heliograph images show {record.id[:8]} --json"
+    queries = (*found.queries, *found.image_queries)
+    for query in queries[:MOST_SHOWN]:
+        yield "searched for", _short(query)
+    if len(queries) > MOST_SHOWN:
+        yield "searched for", f"{len(queries) - MOST_SHOWN} more"
+    if searches is not None:
+        yield "searches cost", str(searches)
+    if found.entry_point is not None:
+        rule = "Google requires its search suggestions wherever the picture is shown"
+        yield "to be shown", f"{rule}: heliograph sheet {record.id[:8]}"
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= SHORT_TITLE else line[: SHORT_TITLE - 1] + "…"
 
 
 def _origin(result: Result) -> str:
@@ -55,10 +118,13 @@ def _origin(result: Result) -> str:
     return f"{took}, {dollars(result.cost)}"
 
 
-def result_facts(result: Result, files: Sequence[Export], access: Access) -> dict[str, Any]:
+def result_facts(
+    result: Result, files: Sequence[Export], access: Access, searches: Searches | None = None
+) -> dict[str, Any]:
     """The result for a program."""
     return {
         **record_facts(result.record),
+        "searches": searches_facts(searches),
         "expected": str(result.plan.expected) if result.plan.expected else None,
         "original": str(result.path),
         "files": [export_facts(e) for e in files],
@@ -66,6 +132,18 @@ def result_facts(result: Result, files: Sequence[Export], access: Access) -> dic
         "source": result.source,
         "charged_micro": result.cost,
         "notes": list(result.plan.notes),
+    }
+
+
+def searches_facts(searches: Searches | None) -> dict[str, Any] | None:
+    """What searches cost, for a program; None for a picture that rests on none."""
+    if searches is None:
+        return None
+    return {
+        "queries": searches.queries,
+        "paid_queries": searches.paid,
+        "cost_micro": searches.micro,
+        "cost": dollars(searches.micro),
     }
 
 

@@ -103,7 +103,10 @@ class FileStore:
 
     def __init__(self, seed: int, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._names = Random(f"files:{seed}")  # noqa: S311 - names, not secrets
+        # Not the seed alone: an id that another file had before a restart must not come again, or
+        # a client that remembers it would be given the wrong picture.
+        begun = time.time_ns()
+        self._names = Random(f"files:{seed}:{begun}")  # noqa: S311 - names, not secrets
         self._folder: Path | None = None
         self._files: dict[str, StoredFile] = {}
         self._uploads: dict[str, Upload] = {}

@@ -6,7 +6,8 @@ decodes runs in a worker process. Invariant: importing this package never loads 
 
 from typing import TYPE_CHECKING, Any
 
-from heliograph.imaging.header import read_header, sniff
+from heliograph.imaging.area import check_area
+from heliograph.imaging.header import read_header, sniff, upright_pixels
 from heliograph.imaging.reference import check_references
 from heliograph.imaging.refusal import NotAnImage
 from heliograph.imaging.structure import ending
@@ -20,11 +21,13 @@ __all__ = [
     "DirectImager",
     "NotAnImage",
     "VipsImager",
+    "check_area",
     "check_references",
     "ending",
     "judge",
     "read_header",
     "sniff",
+    "upright_pixels",
 ]
 
 

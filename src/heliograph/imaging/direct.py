@@ -8,9 +8,10 @@ in one place for all threads.
 import asyncio
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from heliograph.ports import Inspection
+from heliograph.ports import AreaShape, Cell, Inspection
 from heliograph.types import Export, ExportSpec
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -35,6 +36,69 @@ class DirectImager:
             FinishError: it cannot be made as asked.
         """
         return await asyncio.to_thread(self._finish, original, spec, folder)
+
+    async def mark(self, picture: Path, area: AreaShape, folder: Path) -> Path:
+        """A copy with the area marked.
+
+        Raises:
+            InvalidRequest: the area does not go with the picture.
+            FinishError: it cannot be made.
+        """
+
+        def work() -> Path:
+            from heliograph.imaging.marking import mark
+
+            return mark(picture, area, folder)
+
+        return await _alone(work)
+
+    async def blend(self, parent: Path, change: Path, area: AreaShape, folder: Path) -> Path:
+        """The change inside the area, the parent outside.
+
+        Raises:
+            InvalidRequest: the area does not go with the parent.
+            FinishError: it cannot be made.
+        """
+
+        def work() -> Path:
+            from heliograph.imaging.blending import blend
+
+            return blend(parent, change, area, folder)
+
+        return await _alone(work)
+
+    async def fit(
+        self, picture: Path, *, max_bytes: int, max_side: int, max_area: int, folder: Path
+    ) -> Path:
+        """A copy within the limits, or the picture itself.
+
+        Raises:
+            InvalidRequest: it is no picture that is accepted.
+            FinishError: no copy is that small, or it cannot be written.
+        """
+
+        def work() -> Path:
+            from heliograph.imaging.fitting import Limits, fit
+
+            limits = Limits(max_bytes=max_bytes, max_side=max_side, max_area=max_area)
+            return fit(picture, limits, folder)
+
+        return await _alone(work)
+
+    async def sheet(self, cells: Sequence[Cell], folder: Path, *, columns: int, title: str) -> Path:
+        """A contact sheet.
+
+        Raises:
+            InvalidRequest: no cells, or too many for one sheet.
+            FinishError: it cannot be made.
+        """
+
+        def work() -> Path:
+            from heliograph.imaging.sheet import sheet
+
+            return sheet(cells, folder, columns=columns, title=title)
+
+        return await _alone(work)
 
     async def close(self) -> None:
         """Nothing is held between jobs."""
@@ -62,3 +126,11 @@ class DirectImager:
 
         with _ONE_AT_A_TIME:
             return finish(original, spec, folder)
+
+
+async def _alone(work: Callable[[], Path]) -> Path:
+    def locked() -> Path:
+        with _ONE_AT_A_TIME:
+            return work()
+
+    return await asyncio.to_thread(locked)

@@ -22,6 +22,7 @@ class Format:
     suffix: str
     matches: Callable[[bytes], bool]  # by the first bytes
     measure: Callable[[Window], Pixels]
+    exif: Callable[[Window], bytes]  # from its byte order on; empty where there is none
     walk: Callable[[Window], tuple[int, int, int]]  # frames, metadata bytes, end offset
 
 
@@ -32,6 +33,7 @@ FORMATS = (
         suffix=".jpg",
         matches=lambda start: start.startswith(jpeg.SIGNATURE),
         measure=jpeg.measure,
+        exif=jpeg.exif,
         walk=jpeg.walk,
     ),
     Format(
@@ -40,6 +42,7 @@ FORMATS = (
         suffix=".png",
         matches=lambda start: start.startswith(png.SIGNATURE),
         measure=png.measure,
+        exif=png.exif,
         walk=png.walk,
     ),
     Format(
@@ -48,6 +51,7 @@ FORMATS = (
         suffix=".webp",
         matches=webp.is_webp,
         measure=webp.measure,
+        exif=webp.exif,
         walk=webp.walk,
     ),
 )

@@ -11,8 +11,18 @@ from typing import Any
 
 from heliograph.errors import FinishError, StorageError
 from heliograph.imaging.process import COMMAND, NeverStarted, Worker, WorkerDied
-from heliograph.imaging.protocol import ask_finish, ask_inspect, read_export, read_inspection
-from heliograph.ports import Inspection
+from heliograph.imaging.protocol import (
+    ask_blend,
+    ask_finish,
+    ask_fit,
+    ask_inspect,
+    ask_mark,
+    ask_sheet,
+    read_export,
+    read_inspection,
+    read_path,
+)
+from heliograph.ports import AreaShape, Cell, Inspection
 from heliograph.types import Export, ExportSpec
 
 
@@ -22,7 +32,8 @@ class VipsImager:
     Args:
         workers: how many processes may work at once; they start when they are needed.
         inspect_timeout: seconds for one inspection.
-        finish_timeout: seconds for one export.
+        finish_timeout: seconds for one export or other new picture; a sheet gets a second more
+            for each of its cells.
         command: what to start instead of our own worker.
     """
 
@@ -79,9 +90,55 @@ class VipsImager:
             return read_export(await self._run(job, self._finish_timeout))
         except TimeoutError as error:
             why = f"It was not done within {self._finish_timeout:g} s."
-            raise _unfinished(spec, why) from error
+            raise _unfinished(spec.name, why) from error
         except WorkerDied as died:
-            raise _unfinished(spec, f"The image worker died: {died}.") from died
+            raise _unfinished(spec.name, f"The image worker died: {died}.") from died
+
+    async def mark(self, picture: Path, area: AreaShape, folder: Path) -> Path:
+        """A copy with the area marked.
+
+        Raises:
+            InvalidRequest: the area does not go with the picture.
+            FinishError: it cannot be made, or not in time.
+            StorageError: no worker can be started.
+        """
+        return await self._make("marked copy", ask_mark(picture, area, folder))
+
+    async def blend(self, parent: Path, change: Path, area: AreaShape, folder: Path) -> Path:
+        """The change inside the area, the parent outside.
+
+        Raises:
+            InvalidRequest: the area does not go with the parent.
+            FinishError: it cannot be made, or not in time.
+            StorageError: no worker can be started.
+        """
+        return await self._make("protected result", ask_blend(parent, change, area, folder))
+
+    async def fit(
+        self, picture: Path, *, max_bytes: int, max_side: int, max_area: int, folder: Path
+    ) -> Path:
+        """A copy within the limits, or the picture itself.
+
+        Raises:
+            InvalidRequest: it is no picture that is accepted.
+            FinishError: no copy is that small, or it cannot be made in time.
+            StorageError: no worker can be started.
+        """
+        limits = {"max_bytes": max_bytes, "max_side": max_side, "max_area": max_area}
+        job = ask_fit(picture, limits, folder)
+        made = await self._make("smaller copy", job)
+        return picture if str(made) == job["fit"]["picture"] else made
+
+    async def sheet(self, cells: Sequence[Cell], folder: Path, *, columns: int, title: str) -> Path:
+        """A contact sheet.
+
+        Raises:
+            InvalidRequest: no cells, or too many for one sheet.
+            FinishError: it cannot be made, or not in time.
+            StorageError: no worker can be started.
+        """
+        job = ask_sheet(cells, folder, columns=columns, title=title)
+        return await self._make("contact sheet", job, more=float(len(cells)))
 
     async def close(self) -> None:
         """End all workers; jobs that still run or wait fail."""
@@ -97,6 +154,15 @@ class VipsImager:
         self._idle.clear()
         while self._ending:
             await asyncio.gather(*self._ending)
+
+    async def _make(self, what: str, job: dict[str, Any], *, more: float = 0.0) -> Path:
+        seconds = self._finish_timeout + more
+        try:
+            return read_path(await self._run(job, seconds))
+        except TimeoutError as error:
+            raise _unfinished(what, f"It was not done within {seconds:g} s.") from error
+        except WorkerDied as died:
+            raise _unfinished(what, f"The image worker died: {died}.") from died
 
     async def _run(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a job, from a second worker if the first one died.
@@ -166,9 +232,9 @@ def _no_worker(why: str) -> StorageError:
     )
 
 
-def _unfinished(spec: ExportSpec, why: str) -> FinishError:
+def _unfinished(what: str, why: str) -> FinishError:
     return FinishError(
-        f"The {spec.name} could not be made.",
+        f"The {what} could not be made.",
         why=why,
         remedy="The original is safe. Ask for fewer pixels or another format, or try again.",
     )

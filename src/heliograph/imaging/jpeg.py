@@ -2,8 +2,8 @@
 
 Segments are passed by their length and scans by looking for the first marker that is neither
 stuffing nor a restart, so thumbnails inside metadata and bytes behind the end mislead nobody.
-All coding processes are accepted (progressive, arithmetic …): the decoder has the last word. EXIF
-orientation is ignored here; pixels are reported as stored.
+All coding processes are accepted (progressive, arithmetic …): the decoder has the last word.
+Pixels are measured as stored, whatever EXIF says.
 Invariant: at most `MAX_SEGMENTS` steps, each in time linear in the bytes it passes.
 """
 
@@ -23,7 +23,7 @@ BLOCK = 1 << 20
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts carry no length
 _FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # all SOFn, without DHT, JPG, DAC
-_APP = range(0xE0, 0xF0)
+_APP, _APP1 = range(0xE0, 0xF0), 0xE1
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -52,6 +52,23 @@ def measure(window: Window) -> Pixels:
         if segment.marker in (_SOS, _EOI):
             break
     raise _broken("it has no frame header before its picture data")
+
+
+def exif(window: Window) -> bytes:
+    """The first block of EXIF before the picture data, or nothing.
+
+    Raises:
+        Broken: the segments do not hold together.
+    """
+    for segment in _segments(window):
+        if segment.marker in (_SOS, _EOI):
+            break
+        if segment.marker == _APP1 and segment.length > 4:
+            payload = window.read(segment.start, segment.length)
+            if payload.startswith(b"Exif"):
+                # a later one does not count, also where this one is no good
+                return payload[6:] if payload[4:6] == bytes(2) else b""
+    return b""
 
 
 def walk(window: Window) -> tuple[int, int, int]:

@@ -40,6 +40,20 @@ def measure(window: Window) -> Pixels:
     return pixels
 
 
+def exif(window: Window) -> bytes:
+    """The EXIF before the picture data, or nothing; checksums are the walk's to check."""
+    position = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        head = window.read(position, 8)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or kind in (b"IDAT", b"IEND"):
+            break
+        if kind == b"eXIf":
+            return window.read(position + 8, min(length, METADATA_LIMIT))
+        position += 12 + length
+    return b""
+
+
 def walk(window: Window) -> tuple[int, int, int]:
     """Frames, bytes of metadata after inflation, and the offset behind the last chunk.
 

@@ -2,18 +2,20 @@
 
     {"id": 1, "inspect": "/path"}                          → {"id": 1, "inspection": {…}}
     {"id": 2, "finish": {"original", "spec", "folder"}}    → {"id": 2, "export": {…}}
-                                                    or     → {"id": 2, "error": {…}}
+    {"id": 3, "mark" | "blend" | "fit" | "sheet": {…}}     → {"id": 3, "path": "/path"}
+                                                    or     → {"id": 3, "error": {…}}
 
 Invariant: only plain values cross; nothing that is read can run code.
 """
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import FinishError, StorageError
-from heliograph.ports import Inspection
+from heliograph.errors import FinishError, InvalidRequest, Problem, StorageError
+from heliograph.ports import AreaShape, Cell, Inspection
 from heliograph.types import Anchor, Export, ExportSpec, Pixels
 
 READY = b"ready\n"  # what a worker says before it takes jobs
@@ -47,12 +49,87 @@ def read_finish(message: dict[str, Any]) -> tuple[Path, ExportSpec, Path]:
     return Path(message["original"]), ExportSpec(**fields), Path(message["folder"])
 
 
+def ask_mark(picture: Path, area: AreaShape, folder: Path) -> dict[str, Any]:
+    return {"mark": {"picture": _place(picture), "area": _area(area), "folder": _place(folder)}}
+
+
+def read_mark(message: dict[str, Any]) -> tuple[Path, AreaShape, Path]:
+    """The picture, the area and the folder of a mark job."""
+    return Path(message["picture"]), _read_area(message["area"]), Path(message["folder"])
+
+
+def ask_blend(parent: Path, change: Path, area: AreaShape, folder: Path) -> dict[str, Any]:
+    return {
+        "blend": {
+            "parent": _place(parent),
+            "change": _place(change),
+            "area": _area(area),
+            "folder": _place(folder),
+        }
+    }
+
+
+def read_blend(message: dict[str, Any]) -> tuple[Path, Path, AreaShape, Path]:
+    """The parent, the change, the area and the folder of a blend job."""
+    area = _read_area(message["area"])
+    return Path(message["parent"]), Path(message["change"]), area, Path(message["folder"])
+
+
+def ask_fit(picture: Path, limits: dict[str, int], folder: Path) -> dict[str, Any]:
+    return {"fit": {"picture": _place(picture), "limits": limits, "folder": _place(folder)}}
+
+
+def read_fit(message: dict[str, Any]) -> tuple[Path, dict[str, int], Path]:
+    """The picture, the limits by name and the folder of a fit job."""
+    return Path(message["picture"]), dict(message["limits"]), Path(message["folder"])
+
+
+def ask_sheet(cells: Sequence[Cell], folder: Path, *, columns: int, title: str) -> dict[str, Any]:
+    told = [
+        {
+            "picture": _place(cell.picture) if cell.picture else None,
+            "lines": list(cell.lines),
+            "badge": cell.badge,
+        }
+        for cell in cells
+    ]
+    return {"sheet": {"cells": told, "folder": _place(folder), "columns": columns, "title": title}}
+
+
+def read_sheet(message: dict[str, Any]) -> tuple[tuple[Cell, ...], Path, int, str]:
+    """The cells, the folder, the columns and the title of a sheet job."""
+    cells = tuple(
+        Cell(
+            picture=Path(told["picture"]) if told["picture"] else None,
+            lines=tuple(told["lines"]),
+            badge=told["badge"],
+        )
+        for told in message["cells"]
+    )
+    return cells, Path(message["folder"]), message["columns"], message["title"]
+
+
+def tell_path(made: Path) -> dict[str, Any]:
+    return {"path": str(made)}
+
+
+def read_path(answer: dict[str, Any]) -> Path:
+    """Raises InvalidRequest, FinishError or StorageError when that is the answer."""
+    _raise_error(answer)
+    return Path(answer["path"])
+
+
 def tell_inspection(found: Inspection) -> dict[str, Any]:
     return {"inspection": {**vars(found), "pixels": _sides(found.pixels)}}
 
 
 def tell_export(made: Export) -> dict[str, Any]:
     return {"export": {**vars(made), "pixels": _sides(made.pixels), "path": str(made.path)}}
+
+
+def tell_problems(error: InvalidRequest) -> dict[str, Any]:
+    problems = [dataclasses.asdict(problem) for problem in error.problems]
+    return {"error": {"problems": problems, "remedy": error.remedy}}
 
 
 def tell_error(error: StorageError) -> dict[str, Any]:
@@ -84,8 +161,34 @@ def read_export(answer: dict[str, Any]) -> Export:
 def _raise_error(answer: dict[str, Any]) -> None:
     if "error" in answer:
         told = dict(answer["error"])
+        if "problems" in told:
+            problems = [Problem(**{**p, "nearest": tuple(p["nearest"])}) for p in told["problems"]]
+            raise InvalidRequest(problems, remedy=told["remedy"])
         kind = FinishError if told.pop("finish") else StorageError
         raise kind(told.pop("what"), **told)
+
+
+def _place(path: Path) -> str:
+    return str(path.absolute())
+
+
+def _area(area: AreaShape) -> dict[str, Any]:
+    return {
+        "region": list(area.region) if area.region else None,
+        "mask": _place(area.mask) if area.mask else None,
+        "feather": area.feather,
+        "protect": area.protect,
+    }
+
+
+def _read_area(told: dict[str, Any]) -> AreaShape:
+    left, top, width, height = told["region"] or (0, 0, 0, 0)
+    return AreaShape(
+        region=(left, top, width, height) if told["region"] else None,
+        mask=Path(told["mask"]) if told["mask"] else None,
+        feather=told["feather"],
+        protect=told["protect"],
+    )
 
 
 def _sides(pixels: Pixels | None) -> list[int] | None:

@@ -38,7 +38,8 @@ def check_references(sources: Sequence[Path | bytes]) -> tuple[Reference, ...]:
             checked.append(_check(source, name))
         except (NotAnImage, OSError) as error:
             why = _unreadable(error) if isinstance(error, OSError) else str(error)
-            problems.append(Problem(field=f"references[{index}]", value=name, message=why))
+            message = f"{why.rstrip('.')}."
+            problems.append(Problem(field=f"references[{index}]", value=name, message=message))
     if problems:
         raise InvalidRequest(problems)
     return tuple(checked)
@@ -47,7 +48,10 @@ def check_references(sources: Sequence[Path | bytes]) -> tuple[Reference, ...]:
 def _check(source: Path | bytes, name: str) -> Reference:
     with _window(source) as window:
         if window.size > MAX_BYTES:
-            raise NotAnImage(f"it has {window.size} bytes, at most {MAX_BYTES} are accepted")
+            raise NotAnImage(
+                f"it has {window.size} bytes, at most {MAX_BYTES} are accepted; "
+                "scale it down or save it as a smaller JPEG"
+            )
         header = header_of(window)
         _check_picture(window, header)
         return Reference(
@@ -63,7 +67,8 @@ def _check(source: Path | bytes, name: str) -> Reference:
 def _check_picture(window: Window, header: Header) -> None:
     if header.pixels.area > MAX_AREA:
         raise NotAnImage(
-            f"it has {header.pixels} px, at most {MAX_AREA // 10**6} megapixels are accepted"
+            f"it has {header.pixels} px, at most {MAX_AREA // 10**6} megapixels are accepted; "
+            "scale it down"
         )
     structure = structure_of(window)
     if structure.frames > 1:

@@ -3,12 +3,15 @@
 Invariant: at most `MAX_CHUNKS` steps; nothing is decoded.
 """
 
+from heliograph.imaging.exif import LIMIT
 from heliograph.imaging.refusal import Broken, safe_pixels
 from heliograph.imaging.window import Window
 from heliograph.types import Pixels
 
 NAME = "WebP"
 MAX_CHUNKS = 1 << 16
+
+_HAS_EXIF = 0x08  # flag in VP8X
 
 
 def measure(window: Window) -> Pixels:
@@ -31,6 +34,24 @@ def measure(window: Window) -> Pixels:
         raise _broken("its header is cut or unknown")
     width, height = sides
     return safe_pixels(width, height, NAME)
+
+
+def exif(window: Window) -> bytes:
+    """The first chunk of EXIF, where the header of an extended file announces one."""
+    head = window.read(12, 9)
+    if head[:4] != b"VP8X" or len(head) < 9 or not head[8] & _HAS_EXIF:
+        return b""
+    position, end = 12, min(window.size, 8 + int.from_bytes(window.read(4, 4), "little"))
+    for _ in range(MAX_CHUNKS):
+        head = window.read(position, 8)
+        if len(head) < 8 or position >= end:
+            break
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] == b"EXIF":
+            found = window.read(position + 8, min(length, LIMIT))
+            return found.removeprefix(b"Exif\x00\x00")
+        position += 8 + length + length % 2
+    return b""
 
 
 def walk(window: Window) -> tuple[int, int, int]:

@@ -13,20 +13,32 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from heliograph.errors import StorageError
+from heliograph.errors import InvalidRequest, StorageError
+from heliograph.imaging.blending import blend
 from heliograph.imaging.confinement import allow_cpu, confine_libvips, confine_process
 from heliograph.imaging.finishing import finish
+from heliograph.imaging.fitting import Limits, fit
 from heliograph.imaging.inspecting import inspect
+from heliograph.imaging.lettering import use_own_fonts
+from heliograph.imaging.marking import mark
 from heliograph.imaging.protocol import (
     READY,
     line,
+    read_blend,
     read_finish,
+    read_fit,
+    read_mark,
+    read_sheet,
     tell_error,
     tell_export,
     tell_inspection,
+    tell_path,
+    tell_problems,
 )
+from heliograph.imaging.sheet import sheet
 
 INSPECT_CPU, FINISH_CPU = 30, 180  # seconds; above the parent's patience, in case it is gone
+CELL_CPU = 3  # seconds more for each cell of a sheet
 
 
 def main() -> None:
@@ -34,6 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     confine_process()
     confine_libvips()
+    use_own_fonts()
     serve(sys.stdin.buffer, _claim_stdout())
 
 
@@ -50,11 +63,9 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Do one job; never raises."""
     try:
-        if "inspect" in job:
-            allow_cpu(INSPECT_CPU)
-            return tell_inspection(inspect(Path(job["inspect"])))
-        allow_cpu(FINISH_CPU)
-        return tell_export(finish(*read_finish(job["finish"])))
+        return _do(job)
+    except InvalidRequest as error:
+        return tell_problems(error)
     except StorageError as error:
         return tell_error(error)
     except Exception as error:  # noqa: BLE001  the process edge: the parent must hear of it
@@ -65,6 +76,25 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
                 remedy="The image is untouched. Try again; if it stays, report it.",
             )
         )
+
+
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    if "inspect" in job:
+        allow_cpu(INSPECT_CPU)
+        return tell_inspection(inspect(Path(job["inspect"])))
+    if "sheet" in job:
+        cells, folder, columns, title = read_sheet(job["sheet"])
+        allow_cpu(FINISH_CPU + CELL_CPU * len(cells))
+        return tell_path(sheet(cells, folder, columns=columns, title=title))
+    allow_cpu(FINISH_CPU)
+    if "mark" in job:
+        return tell_path(mark(*read_mark(job["mark"])))
+    if "blend" in job:
+        return tell_path(blend(*read_blend(job["blend"])))
+    if "fit" in job:
+        picture, limits, folder = read_fit(job["fit"])
+        return tell_path(fit(picture, Limits(**limits), folder))
+    return tell_export(finish(*read_finish(job["finish"])))
 
 
 def _claim_stdout() -> BinaryIO:

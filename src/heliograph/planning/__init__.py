@@ -11,12 +11,13 @@ Invariant: pure; facts are data in three TOML files next to this one.
 
 from heliograph.planning.catalogue import Catalogue, Model, PriceRow
 from heliograph.planning.load import catalogue
-from heliograph.planning.plan import DEFAULT_MODEL, DEFAULT_SIZE, plan
+from heliograph.planning.plan import CONTEXT_LOST, DEFAULT_MODEL, DEFAULT_SIZE, plan
 from heliograph.planning.price import Offer, estimate, offers
 from heliograph.planning.rows import CatalogueError
 from heliograph.planning.uses import Use, Uses, uses
 
 __all__ = [
+    "CONTEXT_LOST",
     "DEFAULT_MODEL",
     "DEFAULT_SIZE",
     "Catalogue",

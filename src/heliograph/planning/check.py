@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from heliograph.planning import nearest, normalise
-from heliograph.planning.catalogue import Catalogue, Limits, Model, PriceRow, Safety
+from heliograph.planning.catalogue import Catalogue, Model, PriceRow, Safety
 from heliograph.planning.findings import Findings
-from heliograph.planning.price import text_tokens
-from heliograph.types import Reference, Request
+from heliograph.planning.price import Inputs
+from heliograph.types import Request
 
 _TEXTS = ("model", "size", "aspect", "pixels", "use", "system", "thinking", "tier", "ground")
 _INT32 = 2**31
@@ -77,16 +77,19 @@ def _closest_models(asked: str, facts: Catalogue) -> tuple[str, ...]:
     return nearest.names(asked, means)
 
 
-def prompt(asked: Request, model: Model, references: int, found: Findings) -> None:
-    """Prompt and system instruction: there is one, it can be sent, and it is not too long."""
+def prompt(asked: Request, model: Model, inputs: Inputs, found: Findings) -> None:
+    """Prompt and system instruction: there is one, it can be sent, and it is not too long.
+
+    Args:
+        inputs: what goes in in all, earlier turns included.
+    """
     if not asked.prompt.strip():
         found.problem("prompt", asked.prompt, "is empty")
     for name in ("prompt", "system"):
         _sendable(name, getattr(asked, name) or "", found)
     if asked.system and not model.can.system:
         found.problem("system", asked.system, f"{model.id} takes no system instruction")
-    tokens = text_tokens(asked.prompt) + text_tokens(asked.system or "")
-    tokens += references * (model.tokens.input_image or 0)
+    tokens = inputs.text_tokens + inputs.references * (model.tokens.input_image or 0)
     if tokens > model.can.input_tokens:
         found.problem(
             "prompt",
@@ -230,36 +233,6 @@ def whole(name: str, value: object, low: int, high: int, found: Findings) -> Non
     elif not low <= value <= high:
         limit = str(low if value < low else high)
         found.problem(name, value, f"must be from {low} to {high}", [limit])
-
-
-def references(
-    given: tuple[Reference, ...], count: int, model: Model, limits: Limits, found: Findings
-) -> None:
-    """Input images: how many, of which kinds, how heavy together."""
-    if count > model.can.references:
-        found.problem(
-            "references",
-            f"{count} images",
-            f"{model.id} takes at most {model.can.references} ({model.can.reference_split})",
-            [str(model.can.references)],
-        )
-    for item in given:
-        if item.media_type not in model.can.media_types:
-            found.problem(
-                "references",
-                f"{item.name} ({item.media_type})",
-                f"is no image type that {model.id} reads.",
-                model.can.media_types,
-            )
-    # Base64 makes three bytes four, and the limit is on what is sent.
-    sent = sum(-(-item.size // 3) * 4 for item in given)
-    if sent > limits.inline_bytes:
-        found.problem(
-            "references",
-            f"{sum(item.size for item in given)} bytes",
-            f"together they are {sent} bytes as sent (base64); a request may carry at most "
-            f"{limits.inline_bytes}",
-        )
 
 
 def is_tag(text: str) -> bool:

@@ -11,7 +11,7 @@ from heliograph.errors import InvalidRequest, Problem
 from heliograph.planning.load import catalogue
 from heliograph.planning.normalise import model as normalised
 from heliograph.planning.plan import plan as make_plan
-from heliograph.types import Pixels, Plan, Request
+from heliograph.types import Material, Pixels, Plan, Request
 
 
 def fallback_plans(plan: Plan) -> tuple[Plan, ...]:
@@ -58,7 +58,8 @@ def _plan_for(name: str, plan: Plan) -> Plan:
         # the size that was settled on for the first model, stated now
         size = plan.size if plan.size in sizes or not sizes else sizes[-1]
         request = replace(request, size=size, aspect=plan.aspect)
-    return make_plan(request, plan.references)
+    material = Material(history=plan.history, casts=plan.casts, area=plan.area)
+    return make_plan(request, plan.references, material=material)
 
 
 def _is_exact(request: Request) -> bool:

@@ -6,20 +6,27 @@ catalogue spelling, with what the caller left open still open, so planning it ag
 same plan.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heliograph.planning import check, cover, export, normalise
+from heliograph.planning import check, cover, export, inputs, normalise
 from heliograph.planning.alternatives import Choice, alternatives
 from heliograph.planning.catalogue import Catalogue, Model
 from heliograph.planning.findings import Findings
 from heliograph.planning.load import catalogue
 from heliograph.planning.price import Inputs, price_of, price_row, text_tokens
 from heliograph.planning.uses import Purpose, resolve
-from heliograph.types import Pixels, Plan, Reference, Request
+from heliograph.planning.wording import as_told, words
+from heliograph.types import Area, Material, Pixels, Plan, Reference, Request, Turn
 
 DEFAULT_MODEL = "gemini-3-pro-image"
 DEFAULT_SIZE = "4K"  # the product is 4K images
+NO_MATERIAL = Material()
+CONTEXT_LOST = (
+    "The reasoning context of earlier turns is not carried: another model or upstream made them, "
+    "or their signatures are not whole. Their pictures and words go back instead."
+)
 DEFAULT_RATIO = "1:1"  # what upstream makes without input images, said aloud
 
 
@@ -33,10 +40,19 @@ class Shape:
     least: Pixels | None = None  # the fewest pixels that will do for the target
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sent:
+    words: str
+    history: tuple[Turn, ...]
+    images: int  # of this turn
+    inputs: Inputs  # of all turns
+
+
 def plan(
     request: Request,
     references: tuple[Reference, ...] = (),
     *,
+    material: Material = NO_MATERIAL,
     default_model: str | None = None,
     facts: Catalogue | None = None,
 ) -> Plan:
@@ -47,8 +63,11 @@ def plan(
     pixels or a use choose the cheapest size and the ratio that cover them; see `cover.py`.
     `max_cost` is only checked for sense; whoever sends the plan holds it against the estimate.
 
-    When `references` is empty, those that `request` names are counted, so that a request can
-    be priced before its files are read.
+    Without `references`, those that `request` names are counted, before their files are read.
+
+    Args:
+        references: the checked images of this turn, those of casts and the mark included.
+        material: what the library adds: earlier turns, casts, the area to change.
 
     Raises:
         InvalidRequest: with every problem of the request, each with the nearest valid values.
@@ -56,16 +75,15 @@ def plan(
     """
     facts, found = facts or catalogue(), Findings(request)
     asked, model = _understood(request, default_model, facts, found)
-    count = len(references) or len(asked.references)
-
-    check.prompt(asked, model, count, found)
-    check.references(references, count, model, facts.limits, found)
+    ground = check.ground(asked, model, facts, found)
+    sent = _sent(asked, model, references, material, found)
+    check.prompt(asked, model, sent.inputs, found)
+    inputs.images(references, sent.images, model, facts.limits, found)
     check.sampling(asked, found)
     check.labels(asked, found)
     export.check(asked.finish, model, found)
     tier = check.tier(asked, facts.price(model.id), facts, found)
     thinking = check.thinking(asked, model, found)
-    ground = check.ground(asked, model, facts, found)
     purpose = _purpose(asked, model, found)
     shape = _shape(
         asked,
@@ -73,23 +91,12 @@ def plan(
         _target(asked, purpose, found),
         found,
         made=cover.originals(model, tier, facts),
-        follows_input=count > 0,
+        area=material.area,
+        follows_input=sent.inputs.references > 0,
     )
     found.raise_problems()
-
-    inputs = _inputs(asked, count, ground)
-    estimate = price_of(model, price_row(model, facts), shape.size, tier, inputs)
-    chosen = Choice(
-        asked=asked,
-        model=model,
-        size=shape.size,
-        ratio=shape.ratio,
-        tier=tier,
-        expected=estimate.expected,
-        pixels=shape.least,
-        inputs=inputs,
-    )
-    return Plan(
+    estimate = price_of(model, price_row(model, facts), shape.size, tier, sent.inputs)
+    whole = Plan(
         request=asked,
         model=model.id,
         size=shape.size if model.can.sends_size else None,
@@ -105,9 +112,43 @@ def plan(
         exports=export.exports(asked.finish, shape.target, purpose),
         estimate=estimate,
         prices=facts.priced(model),
-        alternatives=alternatives(chosen, facts),
+        alternatives=alternatives(
+            Choice(
+                asked=asked,
+                model=model,
+                size=shape.size,
+                ratio=shape.ratio,
+                tier=tier,
+                expected=estimate.expected,
+                pixels=shape.least,
+                inputs=sent.inputs,
+            ),
+            facts,
+        ),
         notes=tuple(found.notes),
     )
+    return _told(whole, sent, material)
+
+
+def _told(plan: Plan, sent: _Sent, material: Material) -> Plan:
+    """The plan with what goes upstream besides, what that weighs, and what of it gets lost."""
+    plan = replace(
+        plan,
+        words=sent.words,
+        history=sent.history,
+        casts=material.casts,
+        area=material.area,
+    )
+    if plan.upload:
+        weight = f"{plan.upload / 1e6:.1f} MB of images and signatures are sent"
+        earlier = sum(1 for turn in plan.history if turn.answer or turn.references)
+        turns = f", {earlier} earlier turns among them" if earlier > 1 else ""
+        turns = ", the turn before among them" if earlier == 1 else turns
+        notes = (*plan.estimate.notes, f"{weight}{turns}; less, where the upstream has them.")
+        plan = replace(plan, estimate=replace(plan.estimate, notes=notes))
+    if not plan.carries_context:
+        plan = replace(plan, notes=(*plan.notes, CONTEXT_LOST))
+    return plan
 
 
 def _understood(
@@ -122,9 +163,32 @@ def _understood(
     return asked, check.model(wanted, facts, found, DEFAULT_MODEL)
 
 
-def _inputs(asked: Request, references: int, ground: str | None) -> Inputs:
-    words = text_tokens(asked.prompt) + text_tokens(asked.system or "")
-    return Inputs(text_tokens=words, references=references, grounded=ground is not None)
+def _sent(
+    asked: Request,
+    model: Model,
+    references: Sequence[Reference],
+    material: Material,
+    found: Findings,
+) -> _Sent:
+    """What goes upstream besides the settings: words, earlier turns, and what they weigh."""
+    inputs.given(asked, found)
+    inputs.unknown_names(asked.prompt, references, found)
+    for note in material.notes:
+        found.note(note)
+    count = len(references) or len(asked.references) + (asked.base is not None)
+    fitting = inputs.fitting(material.history, count, model, found)
+    history = tuple(as_told(turn) for turn in fitting)
+    text = words(asked.prompt, references, material.casts, material.area)
+    if any("Cs" in map(unicodedata.category, turn.words) for turn in history):
+        found.problem("context", "earlier words", "have half a surrogate pair; begin anew.")
+    said = [text, asked.system or "", *(turn.words for turn in history)]
+    said += [part.text for turn in history for part in turn.answer if part.text]
+    weight = Inputs(
+        text_tokens=sum(text_tokens(each) for each in said),
+        references=count + sum(inputs.images_of(turn) for turn in history),
+        grounded=asked.ground is not None and asked.ground in model.can.grounding,
+    )
+    return _Sent(words=text, history=history, images=count, inputs=weight)
 
 
 def _purpose(asked: Request, model: Model, found: Findings) -> Purpose | None:
@@ -173,6 +237,7 @@ def _shape(
     found: Findings,
     *,
     made: Sequence[cover.Original],
+    area: Area | None,
     follows_input: bool,
 ) -> Shape:
     """Size and ratio to ask for; a stand-in when a problem was found."""
@@ -180,7 +245,13 @@ def _shape(
     ratio = check.aspect(asked, model, found)
     if target:
         best = cover.choose(made, target, size, ratio, found) or made[0]
+        inputs.same_ratio(area, best.ratio, made, found)
         return Shape(size=best.size, ratio=best.ratio, target=target.pixels, least=target.least)
+    if area is not None and area.protect:
+        # the rest is put back at its own size, so more pixels than that would be paid for in vain
+        best = inputs.covering(area.picture.pixels, made, size, ratio)
+        inputs.same_ratio(area, best.ratio, made, found)
+        return Shape(size=best.size, ratio=best.ratio)
     if size is None:
         size = DEFAULT_SIZE if DEFAULT_SIZE in model.can.sizes else model.largest
         if size != DEFAULT_SIZE:

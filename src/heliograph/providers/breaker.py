@@ -3,10 +3,12 @@
 Pure; `now` is monotonic seconds. Numbers: reliability.md section 3. Invariant: while it is not
 closed, at most one request at a time goes through, a real one, and its outcome alone decides;
 outcomes of attempts that began earlier change nothing. Failures in a row come one after the other:
-attempts that were on their way together when one failed report the same incident, which counts
-once; else the first moment of an outage would open it for a request rate of five and for no other.
+attempts that were on their way together when one failed, and fail within a second of it, report
+the same incident, which counts once. Else one bad moment that five requests met at once would look
+like an outage.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,6 +17,7 @@ from heliograph.providers.kinds import ANSWERED, POLICY, Kind
 from heliograph.providers.turnstile import Pass, Turnstile, Wait
 
 CONSECUTIVE = 5  # failures in a row that open it; corrupt answers are counted apart
+SAME_INCIDENT = 1.0  # seconds in which failures of attempts that overlapped count once
 LAST = 20  # outcomes that are looked at
 WITHIN = 60.0  # seconds in which the last 20 must lie for the share of failures to count
 FAILED_SHARE = 50  # percent
@@ -47,6 +50,7 @@ class Breaker:
         self._until = 0.0
         self._openings = 0
         self._incident = 0  # failures that came one after the other, ever
+        self._counted_at = -math.inf  # when the last of them came
         self._forget()
 
     @property
@@ -97,9 +101,11 @@ class Breaker:
                 if self._corrupt_in_row >= CONSECUTIVE:
                     self._open(now)
             else:
-                if passed.incident == self._incident:
+                later = now - self._counted_at >= SAME_INCIDENT
+                if later or passed.incident == self._incident:
                     self._in_row += 1
                     self._incident += 1
+                    self._counted_at = now
                 self._note(now, failed=True, slow=kind is Kind.DEADLINE)
 
     def abandoned(self, passed: Pass) -> None:

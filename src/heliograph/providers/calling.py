@@ -9,7 +9,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from heliograph.errors import (
 )
 from heliograph.ports import CallLog, Event, Observer
 from heliograph.providers.gates import Cause, Moment
-from heliograph.providers.http import Channel, Deadlines
+from heliograph.providers.http import Channel, Deadlines, Tell
 from heliograph.providers.kinds import LONGEST_TOLD_WAIT
 from heliograph.providers.pool import Closed, GiveUp, Pause, Place, Pool, Step, Trip, Try
 from heliograph.providers.wire import WireReply, WireRequest
@@ -37,6 +37,7 @@ from heliograph.types import Reply
 
 T = TypeVar("T")
 LONGER = 1.5  # times the deadline after the upstream gave up by itself
+MENDS = 2  # changed requests of one attempt: a file is gone, an earlier turn is gone
 FREE_TRIES = 6  # of a question that costs nothing
 FREE_WAIT = 8.0  # seconds at most between them
 LONG_GATES = {Cause.DAY.value, Cause.FREE_TIER.value, Cause.SPEND.value, Cause.DEPLETED.value}
@@ -51,17 +52,27 @@ class Answered(Generic[T]):
     attempts: int
 
 
+async def _never(place: Place, error: HeliographError) -> bool:
+    """Most requests are the same at every place, and wrong at all of them when wrong."""
+    del place, error
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Errand(Generic[T]):
     """One call to make: what to send, how to read the answer, where both are written down."""
 
-    request: WireRequest
+    # what to send at a place: asked for before the intent of each attempt is written down
+    request: Callable[[Place, Tell], Awaitable[WireRequest]]
     read: Callable[[WireReply], T]  # raises HeliographError
     model: str
     ask: int  # micro-dollars it may cost
     spool: Path
     log: CallLog
     observer: Observer
+    home: str | None = None  # a project to prefer: it has a part of the request already
+    # whether the request named something that the place has no more, and is another one now
+    mend: Callable[[Place, HeliographError], Awaitable[bool]] = _never
 
 
 class Caller:
@@ -101,7 +112,8 @@ class Caller:
                 now; nothing was sent.
         """
         run = _Run(errand, self._deadlines)
-        trip = self._pool.trip(errand.model, run.begun + self._deadlines.patience)
+        end = run.begun + self._deadlines.patience
+        trip = self._pool.trip(errand.model, end, home=errand.home)
         step: Step = trip.begin(_moment())
         while not isinstance(step, GiveUp):
             if isinstance(step, Pause):
@@ -144,16 +156,29 @@ class Caller:
 
     async def _attempt(self, channel: Channel, place: Place, run: "_Run[T]") -> T:
         errand = run.errand
-        run.attempt += 1
-        folder = errand.spool / f"attempt-{run.attempt}"
-        folder.mkdir(parents=True)
-        await self._admit(place, run)
-        request = errand.request
-        if isinstance(run.error, DeadlineExceeded):
-            longer = round(min(self._deadlines.first_byte * LONGER, self._deadlines.call))
-            request = replace(request, headers={**request.headers, "x-server-timeout": str(longer)})
-        wire = await channel.exchange(request, folder, run.tell, errand.log)
-        return errand.read(wire)
+        for mended in range(MENDS + 1):
+            run.attempt += 1
+            folder = errand.spool / f"attempt-{run.attempt}"
+            folder.mkdir(parents=True)
+            request = await errand.request(place, run.tell)
+            await self._admit(place, run)
+            if isinstance(run.error, DeadlineExceeded):
+                longer = round(min(self._deadlines.first_byte * LONGER, self._deadlines.call))
+                headers = {**request.headers, "x-server-timeout": str(longer)}
+                request = replace(request, headers=headers)
+            wire = await channel.exchange(request, folder, run.tell, errand.log)
+            try:
+                return errand.read(wire)
+            except HeliographError as error:
+                # only what is provably free is sent again, whatever was wrong with it
+                is_free = error.charged is Charged.NO
+                if mended == MENDS or not is_free or not await errand.mend(place, error):
+                    raise
+                _hide_key(error, channel)
+                run.error = error
+            await errand.log.failed(run.failure())
+            run.tell("retrying", {**run.failure(), "wait": 0.0, "project": place.project})
+        raise AssertionError("the last attempt returns or raises")
 
     async def _admit(self, place: Place, run: "_Run[T]") -> None:
         """Write the intent down once the provider's own spend limit has room for it."""

@@ -4,9 +4,9 @@
 Invariant: parts are taken in the order they came and judged by what they are, never by index.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,16 @@ from heliograph.ports import CallLog, Observer
 from heliograph.providers.answers import understand
 from heliograph.providers.calling import Caller, Errand
 from heliograph.providers.classify import classify
+from heliograph.providers.files import Files
+from heliograph.providers.freight import Freight
+from heliograph.providers.http import Tell
+from heliograph.providers.pool import Place
+from heliograph.providers.talk import NO_LINKS, contents, dumps, given, joined, spoken
 from heliograph.providers.usage import read_usage
-from heliograph.providers.wire import WireReply, WireRequest, documents, spooled
+from heliograph.providers.wire import Segment, WireReply, WireRequest, documents, spooled
 from heliograph.types import (
     Grounding,
     Plan,
-    Reference,
     Reply,
     ReplyImage,
     ReplyText,
@@ -62,13 +66,22 @@ UNBILLED_REASONS = {*POLICY_REASONS, "IMAGE_OTHER"}
 
 
 class Gemini:
-    """The Gemini Developer API as a provider: one call, one connection, one answer."""
+    """The Gemini Developer API as a provider: one call, one connection, one answer.
+
+    Args:
+        files: the uploads of the upstream; without it every picture is sent inline.
+        mode: which pictures are uploaded; one of `freight.MODES`.
+    """
 
     transport = "generate_content"
 
-    def __init__(self, caller: Caller, *, simulated: bool) -> None:
+    def __init__(
+        self, caller: Caller, *, simulated: bool, files: Files | None = None, mode: str = "auto"
+    ) -> None:
         self._caller = caller
         self._simulated = simulated
+        self._files = files
+        self._mode = mode
 
     @property
     def upstream(self) -> str:
@@ -79,14 +92,21 @@ class Gemini:
         return self._simulated
 
     async def generate(self, plan: Plan, spool: Path, log: CallLog, observer: Observer) -> Reply:
+        freight = Freight(plan, self._files, self._mode)
+        theirs = given(plan)
+
+        async def request(place: Place, tell: Tell) -> WireRequest:
+            return await freight.load(place, tell, theirs, partial(encode, plan))
+
         errand = Errand(
-            request=encode(plan),
-            read=lambda wire: understand(wire, decode),
+            request=request,
+            read=lambda wire: freight.read(wire, lambda wire: understand(wire, decode)),
             model=plan.model,
             ask=plan.estimate.high,
             spool=spool,
             log=log,
             observer=observer,
+            mend=freight.mend,
         )
         answered = await self._caller.call(errand)
         return replace(answered.value, attempts=answered.attempts)
@@ -107,8 +127,12 @@ class Gemini:
 # ---------------------------------------------------------------- encode
 
 
-def encode(plan: Plan) -> WireRequest:
-    """The HTTP request for a plan."""
+def encode(plan: Plan, links: Mapping[str, str] = NO_LINKS) -> WireRequest:
+    """The HTTP request for a plan.
+
+    Args:
+        links: address of an uploaded picture by its SHA-256; what has none is sent inline.
+    """
     request = plan.request
     body: dict[str, Any] = {}
     if request.system:
@@ -128,7 +152,7 @@ def encode(plan: Plan) -> WireRequest:
         path=f"/models/{plan.model}:{action}",
         query="alt=sse" if request.stream else "",
         headers={"content-type": "application/json"},
-        body=_segments(body, request.prompt, plan.references),
+        body=joined(_segments(body, plan, links)),
     )
 
 
@@ -158,24 +182,12 @@ def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in fields.items() if v is not None}
 
 
-def _segments(
-    body: Mapping[str, Any], prompt: str, references: Sequence[Reference]
-) -> tuple[bytes | Reference, ...]:
-    """The body in pieces: JSON text, and between it the references to encode while sending."""
-    opening = '{"contents":[{"role":"user","parts":[' + _json({"text": prompt})
-    segments: list[bytes | Reference] = []
-    for reference in references:
-        media_type = _json(reference.media_type)
-        opening += f',{{"inlineData":{{"mimeType":{media_type},"data":"'
-        segments += [opening.encode(), reference]
-        opening = '"}}'
+def _segments(body: Mapping[str, Any], plan: Plan, links: Mapping[str, str]) -> Iterator[Segment]:
+    """The body in pieces: JSON text, and between it the files to read while sending."""
+    yield b'{"contents":'
+    yield from spoken(contents(plan), links)
     # the rest of the body goes on inside the same object
-    segments.append(f"{opening}]}}],{_json(body)[1:]}".encode())
-    return tuple(segments)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    yield f",{dumps(body)[1:]}".encode()
 
 
 # ---------------------------------------------------------------- decode

@@ -8,6 +8,7 @@ to the configured host only.
 
 import asyncio
 import base64
+import io
 import json
 import socket
 import ssl
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -35,29 +36,17 @@ from heliograph.killpoints import reach
 from heliograph.ports import CallLog
 from heliograph.providers.body import Body
 from heliograph.providers.classify import classify
+from heliograph.providers.clock import Clock, Deadlines, Progress, Tell
 from heliograph.providers.spool import Spool
 from heliograph.providers.tap import AnswerTooLarge, Tapped
 from heliograph.providers.wire import WireReply, WireRequest
-from heliograph.types import Timing
 
+__all__ = ["Channel", "Deadlines", "Listing", "Tell", "Told", "unanswered"]
+
+T = TypeVar("T")
 READ_BUFFER = 1 << 18
 GOOGLE = ".googleapis.com"
 LIST_BYTES = 8 << 20  # a thousand models are about one megabyte
-
-Tell = Callable[[str, Mapping[str, Any]], None]  # an event's name and facts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deadlines:
-    """Seconds (reliability.md section 3). A 4K picture has been measured at up to 142 s."""
-
-    connect: float = 5.0  # TCP and TLS
-    write: float = 60.0  # the whole request, large references included
-    first_byte: float = 180.0  # from the request's last byte to the answer's first
-    between: float = 30.0  # silence inside the answer
-    call: float = 300.0  # one attempt in all
-    late: float = 120.0  # listening on after the two deadlines above: the picture is paid for
-    patience: float = 600.0  # all attempts and the waits between them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,73 +58,23 @@ class Listing:
     seconds: float  # it took
 
 
-@dataclass
-class _Progress:
-    """How far one attempt came; seconds since its start."""
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The whole answer to a free question."""
 
-    begun: float
-    connected: float | None = None
-    sent: float | None = None
-    first_byte: float | None = None
-    refused: HeliographError | None = None  # why our own side did not let the last byte leave
-
-    def now(self) -> float:
-        return time.monotonic() - self.begun
-
-    def timing(self) -> Timing:
-        return Timing(
-            connected=self.connected,
-            sent=self.sent,
-            first_byte=self.first_byte,
-            done=self.now(),
-        )
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
 
 
-class _Clock:
-    """The deadlines of one attempt; past them it listens on for a while, and says so once."""
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """One free question."""
 
-    def __init__(self, timeout: asyncio.Timeout, limits: Deadlines, tell: Tell) -> None:
-        self._timeout = timeout
-        self._limits = limits
-        self._tell = tell
-        self._loop = asyncio.get_running_loop()
-        self._end = self._loop.time() + limits.call
-        self._is_late = False
-        self._expected = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-
-    def sent(self) -> None:
-        """The request has left: wait for the first byte."""
-        self._expect(self._loop.time() + self._limits.first_byte)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it was this clock that stopped the attempt."""
-        return self._timeout.expired()
-
-    def heard(self) -> None:
-        """Something came: silence counts from now."""
-        if self._expected != self._end:
-            self._expect(self._end)
-        # silence inside an answer is final; only the call as a whole may be late
-        silence = self._loop.time() + self._limits.between
-        self._timeout.reschedule(min(silence, self._end + self._limits.late))
-
-    def stop(self) -> None:
-        """The attempt is over."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-
-    def _expect(self, moment: float) -> None:
-        self.stop()
-        self._expected = min(moment, self._end)
-        if not self._is_late:
-            self._alarm = self._loop.call_at(self._expected, self._late)
-        self._timeout.reschedule(self._expected + self._limits.late)
-
-    def _late(self) -> None:
-        self._is_late = True
-        self._tell("late", {"listening_for_seconds": self._limits.late})
+    verb: str
+    path: str  # below the version
+    what: str  # how an error calls its answer
+    data: bytes = b""
 
 
 class Channel:
@@ -162,6 +101,11 @@ class Channel:
         """Host and port the calls go to."""
         return self._base.partition("://")[2].partition("/")[0]
 
+    @property
+    def base(self) -> str:
+        """Scheme, host and perhaps path of the upstream, without the API version."""
+        return self._base
+
     def without_key(self, text: str) -> str:
         """The text with every trace of the key masked, also URL-encoded and in base64."""
         encoded = base64.b64encode(self._key.encode()).decode()
@@ -185,11 +129,11 @@ class Channel:
             UntrustedUpstream: its certificate does not hold.
             OutcomeUnknown: sent whole, and no answer came back in time or at all.
         """
-        progress = _Progress(begun=time.monotonic())
+        progress = Progress(begun=time.monotonic())
         limits = self._deadlines
         try:
             async with asyncio.timeout(limits.connect + limits.write) as timeout:
-                clock = _Clock(timeout, limits, tell)
+                clock = Clock(timeout, limits, tell)
                 try:
                     return await self._exchange(request, folder, progress, (clock, tell, log))
                 finally:
@@ -203,19 +147,15 @@ class Channel:
         self,
         request: WireRequest,
         folder: Path,
-        progress: _Progress,
-        hooks: "tuple[_Clock, Tell, CallLog | None]",
+        progress: Progress,
+        hooks: tuple[Clock, Tell, CallLog | None],
     ) -> WireReply:
         clock, tell, log = hooks
 
         async def before_last() -> None:
             reach("before-sent")
             if log is not None:
-                try:
-                    await log.sent()
-                except HeliographError as error:
-                    progress.refused = error
-                    raise
+                await log.sent()
             reach("sent")
             progress.sent = progress.now()
             tell("sent", {"bytes": request.length})
@@ -234,7 +174,7 @@ class Channel:
         async with session.request(
             request.method,
             f"{self._base}/{self._version}{request.path}{query}",
-            data=Body(request, before_last) if request.body else None,
+            data=Body(request, before_last, progress.refuse) if request.body else None,
             headers=headers,
             allow_redirects=False,
             trace_request_ctx=(progress, tell),
@@ -256,7 +196,7 @@ class Channel:
             )
 
     async def _read(
-        self, response: aiohttp.ClientResponse, spool: Spool, clock: "_Clock", tell: Tell
+        self, response: aiohttp.ClientResponse, spool: Spool, clock: Clock, tell: Tell
     ) -> tuple[str | None, Tapped]:
         """The body through the spool, and why it is not whole when it is not."""
         received = 0
@@ -283,9 +223,17 @@ class Channel:
         return incomplete, tapped
 
     def _failure(
-        self, error: Exception, progress: _Progress, *, is_free: bool = False
+        self,
+        error: Exception,
+        progress: Progress,
+        *,
+        is_free: bool = False,
+        is_upload: bool = False,
     ) -> HeliographError:
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        why = type(error).__name__
+        # the text may hold the address, and whoever has that of an upload can go on with it
+        if str(error) and not is_upload:
+            why = f"{why}: {error}"
         facts = {"upstream": self.upstream, "after_seconds": round(progress.now(), 3)}
         if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
             return UntrustedUpstream(
@@ -333,42 +281,122 @@ class Channel:
             CredentialRejected: the upstream does not accept the key.
             UpstreamError: no usable answer within `seconds`.
         """
-        progress = _Progress(begun=time.monotonic())
+        begun = time.monotonic()
+        told, names = await self._ask(
+            _Question(verb="GET", path="/models?pageSize=1000", what="list of models"),
+            seconds,
+            lambda answer: [str(row["name"]).removeprefix("models/") for row in answer["models"]],
+        )
+        took = time.monotonic() - begun
+        return Listing(models=tuple(names), ahead=_ahead(told.headers), seconds=took)
+
+    async def count_tokens(self, model: str, text: str, seconds: float = 20.0) -> int:
+        """Input tokens of a text for a model: free.
+
+        Raises:
+            CredentialRejected: the upstream does not accept the key.
+            UpstreamError: no usable answer within `seconds`.
+        """
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        question = _Question(
+            verb="POST",
+            path=f"/models/{quote(model, safe='')}:countTokens",
+            what="count of tokens",
+            data=json.dumps(body).encode(),
+        )
+        # proto-JSON leaves out what is zero
+        _, count = await self._ask(
+            question, seconds, lambda answer: int(answer.get("totalTokens", 0))
+        )
+        return count
+
+    async def _ask(
+        self, question: "_Question", seconds: float, read: Callable[[Any], T]
+    ) -> tuple[Told, T]:
+        progress = Progress(begun=time.monotonic())
+        url = f"{self._base}/{self._version}{question.path}"
         try:
             async with asyncio.timeout(seconds):
                 await _resolve(self._base)
-                status, headers, body = await self._get("/models?pageSize=1000")
+                told = await self._exchange_free(
+                    question.verb, url, self._key_header, question.data
+                )
         except TimeoutError as error:
             raise unanswered(self.upstream, seconds) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._failure(error, progress, is_free=True) from error
+        if told.status != 200:
+            raise self.refused(told)
         try:
-            answer = json.loads(body)
-            if status != 200:
-                raise self._hidden(classify(status, answer.get("error"), headers))
-            names = [str(row["name"]).removeprefix("models/") for row in answer["models"]]
+            return told, read(json.loads(told.body))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if status != 200:
-                raise classify(status, None, headers) from error
             raise ProtocolError(
                 f"{self.upstream} does not answer like the Gemini API.",
-                why=f"Its list of models is none ({type(error).__name__}).",
+                why=f"Its {question.what} is none ({type(error).__name__}).",
                 remedy="Check the base URL and any proxy on the way.",
             ) from error
-        return Listing(models=tuple(names), ahead=_ahead(headers), seconds=progress.now())
 
-    async def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+    async def begin_upload(self, headers: Mapping[str, str], data: bytes) -> Told:
+        """The first request of a resumable upload, which carries the key; free.
+
+        Raises:
+            NotSent, UntrustedUpstream: there was no answer.
+        """
+        url = f"{self._base}/upload/{self._version}/files"
+        return await self._push(url, {**self._key_header, **headers}, data)
+
+    async def continue_upload(self, url: str, headers: Mapping[str, str], data: bytes) -> Told:
+        """A later request of an upload, to the address that the first one brought, without key.
+
+        Raises:
+            NotSent, UntrustedUpstream: there was no answer; the error does not tell the address.
+        """
+        return await self._push(url, headers, data)
+
+    async def _push(self, url: str, headers: Mapping[str, str], data: bytes) -> Told:
+        progress = Progress(begun=time.monotonic())
+        try:
+            async with asyncio.timeout(self._deadlines.connect + self._deadlines.write):
+                return await self._exchange_free("POST", url, headers, data)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = self._failure(error, progress, is_free=True, is_upload=True)
+        # outside of the clause: as a cause, too, it would tell the address
+        raise failure
+
+    async def _exchange_free(
+        self, verb: str, url: str, headers: Mapping[str, str], data: bytes
+    ) -> Told:
         session = await self._open()
-        url = f"{self._base}/{self._version}{path}"
-        headers = {"x-goog-api-key": self._key, "accept-encoding": "identity"}
-        async with session.get(url, headers=headers, allow_redirects=False) as response:
+        async with session.request(
+            verb,
+            url,
+            # in a file's place: aiohttp then sends it in pieces, and says nothing about its size
+            data=io.BytesIO(data) if data else None,
+            headers={"content-type": "application/json", "accept-encoding": "identity", **headers},
+            allow_redirects=False,
+        ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > LIST_BYTES:
                     break
             found = {k.lower(): v for k, v in response.headers.items()}
-            return response.status, found, bytes(body)
+            return Told(status=response.status, headers=found, body=bytes(body))
+
+    @property
+    def _key_header(self) -> Mapping[str, str]:
+        return {"x-goog-api-key": self._key}
+
+    def refused(self, told: Told) -> HeliographError:
+        """The error behind an answer that is no success, without the key."""
+        try:
+            answer = json.loads(told.body)
+        except ValueError:
+            answer = None
+        error = answer.get("error") if isinstance(answer, Mapping) else None
+        return self._hidden(
+            classify(told.status, error if isinstance(error, Mapping) else None, told.headers)
+        )
 
     def _hidden(self, error: HeliographError) -> HeliographError:
         error.why = error.why and self.without_key(error.why)

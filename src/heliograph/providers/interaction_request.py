@@ -5,16 +5,16 @@ whatever generateContent would be sent is sent, or refused by name; an address t
 gives is only followed on the upstream itself.
 """
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from heliograph.errors import Charged, InvalidRequest, Problem, ProtocolError
 from heliograph.providers.interaction import Link
-from heliograph.providers.wire import WireRequest
-from heliograph.types import Plan, Reference
+from heliograph.providers.talk import NO_LINKS, Content, asked, contents, dumps, joined
+from heliograph.providers.wire import Segment, WireRequest
+from heliograph.types import Part, Plan, Signature
 
 TIERS = ("standard", "flex", "priority")
 CATEGORIES = frozenset(
@@ -50,8 +50,20 @@ def unsupported(plan: Plan) -> list[Problem]:
     return problems
 
 
-def encode(plan: Plan, *, background: bool = True, delivery: str = "inline") -> WireRequest:
+def encode(
+    plan: Plan,
+    *,
+    background: bool = True,
+    delivery: str = "inline",
+    links: Mapping[str, str] = NO_LINKS,
+    follows: str | None = None,
+) -> WireRequest:
     """The HTTP request that submits a plan.
+
+    Args:
+        links: address of an uploaded picture by its SHA-256; what has none is sent inline.
+        follows: id of the interaction that ends the plan's history; the history is then left out,
+            for the upstream has it.
 
     Raises:
         InvalidRequest: interactions have no field for something in it; see `unsupported`.
@@ -79,12 +91,14 @@ def encode(plan: Plan, *, background: bool = True, delivery: str = "inline") -> 
         "response_format": _format(plan, delivery),
         "background": background or None,
         "store": True,
+        "previous_interaction_id": follows,
     }
+    fields = {k: v for k, v in body.items() if v not in (None, [], {})}
     return WireRequest(
         path="/interactions",
         query="",
         headers={"content-type": "application/json"},
-        body=_segments({k: v for k, v in body.items() if v not in (None, [], {})}, plan),
+        body=joined(_segments(fields, plan, links, is_alone=follows is not None)),
     )
 
 
@@ -109,23 +123,68 @@ def _category(name: str) -> str:
     return name.removeprefix("HARM_CATEGORY_").lower()
 
 
-def _segments(body: Mapping[str, Any], plan: Plan) -> tuple[bytes | Reference, ...]:
-    """The body in pieces: JSON text, and between it the references to encode while sending."""
-    text = _json({"type": "text", "text": plan.request.prompt})
-    opening = f'{{"model":{_json(plan.model)},"input":[{text}'
-    segments: list[bytes | Reference] = []
-    for reference in plan.references:
-        media_type = _json(reference.media_type)
-        opening += f',{{"type":"image","mime_type":{media_type},"data":"'
-        segments += [opening.encode(), reference]
-        opening = '"}'
+def _segments(
+    body: Mapping[str, Any], plan: Plan, links: Mapping[str, str], *, is_alone: bool
+) -> Iterator[Segment]:
+    """The body in pieces: JSON text, and between it the files to read while sending."""
+    yield f'{{"model":{dumps(plan.model)},"input":['.encode()
+    if is_alone or not plan.history:
+        yield from _contents(asked(plan), links)
+    else:
+        yield from _steps(contents(plan), links)
     # the rest of the body goes on inside the same object
-    segments.append(f"{opening}],{_json(body)[1:]}".encode())
-    return tuple(segments)
+    yield f"],{dumps(body)[1:]}".encode()
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _steps(talk: Sequence[Content], links: Mapping[str, str]) -> Iterator[Segment]:
+    before = b""
+    for content in talk:
+        is_users = content.role == "user"
+        for signature, parts in [(None, content.parts)] if is_users else _thoughts(content.parts):
+            if signature is not None:
+                yield before + b'{"type":"thought","signature":"'
+                yield signature
+                yield b'"}'
+                before = b","
+            if parts:
+                yield (
+                    before + f'{{"type":"{"user_input" if is_users else "model_output"}",'.encode()
+                )
+                yield b'"content":['
+                yield from _contents(parts, links if is_users else NO_LINKS)
+                yield b"]}"
+                before = b","
+
+
+def _thoughts(parts: Sequence[Part]) -> Iterator[tuple[Signature | None, tuple[Part, ...]]]:
+    """A model's turn, cut before each signature: here it sits on the thought that led there."""
+    signature: Signature | None = None
+    led_to: list[Part] = []
+    for part in parts:
+        if part.signature is not None:
+            if signature is not None or led_to:
+                yield signature, tuple(led_to)
+            signature, led_to = part.signature, []
+        if part.text or part.image is not None:
+            led_to.append(part)
+    yield signature, tuple(led_to)
+
+
+def _contents(parts: Sequence[Part], links: Mapping[str, str]) -> Iterator[Segment]:
+    before = ""
+    for part in parts:
+        image = part.image
+        if image is None:
+            yield (before + dumps({"type": "text", "text": part.text or ""})).encode()
+        elif image.sha256 in links:
+            uri = {"uri": links[image.sha256]}
+            yield (before + dumps({"type": "image", "mime_type": image.media_type, **uri})).encode()
+        else:
+            media_type = dumps(image.media_type)
+            yield f'{before}{{"type":"image","mime_type":{media_type},"data":"'.encode()
+            yield image
+            yield b'"}'
+        before = ","
 
 
 def asking(remote: str) -> WireRequest:

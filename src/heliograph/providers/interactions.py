@@ -12,7 +12,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,9 @@ from heliograph.errors import (
 from heliograph.ports import CallLog, Event, Observer
 from heliograph.providers.answers import doubted, understand
 from heliograph.providers.calling import Answered, Caller, Errand
-from heliograph.providers.http import Deadlines
+from heliograph.providers.files import Files
+from heliograph.providers.freight import Freight
+from heliograph.providers.http import Deadlines, Tell
 from heliograph.providers.interaction import (
     Answer,
     Link,
@@ -45,7 +47,8 @@ from heliograph.providers.interaction_request import asking, encode, fetching, u
 from heliograph.providers.pool import Place
 from heliograph.providers.salvage import closed
 from heliograph.providers.spool import RAW, reread
-from heliograph.providers.wire import WireReply
+from heliograph.providers.talk import given
+from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Plan, Reply, ReplyImage, Timing
 
 __all__ = ["Interactions", "Polling", "decode", "encode", "submitted_id", "unsupported"]
@@ -72,6 +75,8 @@ class Interactions:
         background: let the upstream work on its own; a model that refuses that is asked again,
             at no cost, to answer on the same connection.
         delivery: "inline" or "uri": whether pictures come inside the answer or by address.
+        files: the uploads of the upstream; without it every picture is sent inline.
+        mode: which pictures are uploaded; one of `freight.MODES`.
     """
 
     transport = "interactions"
@@ -86,8 +91,12 @@ class Interactions:
         background: bool = True,
         delivery: str = "inline",
         chance: random.Random | None = None,
+        files: Files | None = None,
+        mode: str = "auto",
     ) -> None:
         self._caller = caller
+        self._files = files
+        self._mode = mode
         self._simulated = simulated
         self._deadlines = deadlines or Deadlines()
         self._polling = polling or Polling()
@@ -142,22 +151,47 @@ class Interactions:
     async def _create(
         self, plan: Plan, spool: Path, log: CallLog, observer: Observer
     ) -> Answered["Created"]:
+        freight = Freight(plan, self._files, self._mode)
+        thread = Thread(plan, {place.project for place in self._caller.places})
+
         def errand(*, background: bool) -> Errand[Created]:
+            async def request(place: Place, tell: Tell) -> WireRequest:
+                follows = thread.follows(place)
+                theirs = given(plan) if follows is None else plan.references
+
+                def encoded(links: Mapping[str, str]) -> WireRequest:
+                    return encode(
+                        plan,
+                        background=background,
+                        delivery=self._delivery,
+                        links=links,
+                        follows=follows,
+                    )
+
+                return await freight.load(place, tell, theirs, encoded)
+
+            async def mend(place: Place, error: HeliographError) -> bool:
+                if background and _needs_foreground(error):
+                    return False
+                return await freight.mend(place, error) or thread.mend(place, error)
+
             return Errand(
-                request=encode(plan, background=background, delivery=self._delivery),
-                read=read_created,
+                request=request,
+                read=lambda wire: freight.read(wire, read_created),
                 model=plan.model,
                 ask=plan.estimate.high,
                 spool=spool,
                 log=log,
                 observer=observer,
+                home=thread.home,
+                mend=mend,
             )
 
         in_background = self._background and plan.model not in self._foreground
         try:
             return await self._caller.call(errand(background=in_background))
         except RequestRejected as error:
-            if not in_background or NO_BACKGROUND not in (error.why or ""):
+            if not in_background or not _needs_foreground(error):
                 raise
             self._foreground.add(plan.model)
         # requests that were rejected cost nothing and left nothing that counts
@@ -243,6 +277,48 @@ class Interactions:
                 ) from error
         images.sort(key=lambda image: image.position)
         return replace(reply, images=tuple(images))
+
+
+class Thread:
+    """Whether a call goes on from an interaction that the upstream keeps, or tells its history.
+
+    The id of the last turn stands for all before it, so nothing of it is sent again, but all of it
+    is billed as input. So it is only for a plan whose history is the whole talk and is priced so;
+    and only in the project where the talk is kept, until the upstream says no.
+    """
+
+    def __init__(self, plan: Plan, projects: Collection[str]) -> None:
+        last = plan.history[-1] if plan.history else None
+        is_kept = last is not None and last.signed and last.model == plan.model and _is_whole(plan)
+        self._remote = last.remote if last is not None and is_kept else None
+        # the project to ask first
+        self.home = last.project if last is not None and self._remote else None
+        if self.home not in projects:
+            self.home = None
+        self._was_sent = False
+
+    def follows(self, place: Place) -> str | None:
+        """The id to go on from at a place; None there where the history must be told."""
+        follows = self._remote if self.home is not None and place.project == self.home else None
+        self._was_sent = follows is not None
+        return follows
+
+    def mend(self, place: Place, error: HeliographError) -> bool:
+        """Whether the id may be what was refused; the next request tells the history."""
+        if not self._was_sent or place.project != self.home:
+            return False
+        status, code = error.facts.get("http_status"), error.facts.get("code")
+        is_refused = isinstance(error, RequestRejected) and status in (400, 404)
+        # of an interaction of somebody else; about a key it comes without a code
+        if not is_refused and code != "permission_denied":
+            return False
+        self._remote = None
+        return True
+
+
+def _is_whole(plan: Plan) -> bool:
+    """Whether the history was to be the whole talk, and no answer gave way."""
+    return plan.request.context == "all" and all(turn.answer for turn in plan.history)
 
 
 class _Watch:
@@ -370,6 +446,10 @@ def _begun_id(wire: WireReply) -> str | None:
     except (ValueError, RecursionError):
         return None
     return id_in(value) if isinstance(value, dict) else None
+
+
+def _needs_foreground(error: HeliographError) -> bool:
+    return NO_BACKGROUND in (error.why or "")
 
 
 def _says_unknown(error: HeliographError) -> bool:

@@ -128,13 +128,14 @@ class Pool:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._quarantine: dict[Place, float] = {}  # monotonic end
 
-    def trip(self, model: str, deadline: float) -> "Trip":
+    def trip(self, model: str, deadline: float, *, home: str | None = None) -> "Trip":
         """The way of one request.
 
         Args:
             deadline: monotonic seconds after which nothing new is begun or waited for.
+            home: a project to prefer over the order, because it has a part of the request already.
         """
-        return Trip(self, model, deadline)
+        return Trip(self, model, deadline, home=home)
 
     def pardon(self, place: Place) -> None:
         """End a quarantine: the operator gave the place a new key, or repaired the old one."""
@@ -154,6 +155,7 @@ class Pool:
         moment: Moment,
         *,
         first: Place | None = None,
+        home: str | None = None,
         without: Set[str] = frozenset(),
     ) -> Try | Closed:
         """The next place that may be tried.
@@ -163,10 +165,15 @@ class Pool:
 
         Args:
             first: a place to prefer over the order.
+            home: a project to prefer, after that place.
             without: projects not to try.
         """
         obstacles: dict[Place, Obstacle] = {}
-        for place in sorted(self._places, key=lambda p: (p != first, self._rest(p, model, moment))):
+
+        def order(place: Place) -> tuple[bool, bool, float]:
+            return place != first, place.project != home, self._rest(place, model, moment)
+
+        for place in sorted(self._places, key=order):
             if place.project in without:
                 continue
             found = self._enter(place, model, moment)
@@ -259,9 +266,10 @@ def _obstacle(place: Place, wait: Wait) -> Obstacle:
 class Trip:
     """One request's way from its first attempt to its end."""
 
-    def __init__(self, pool: Pool, model: str, deadline: float) -> None:
+    def __init__(self, pool: Pool, model: str, deadline: float, *, home: str | None = None) -> None:
         self._pool = pool
         self._model = model
+        self._home = home
         self._deadline = deadline
         self._tried: Try | None = None  # the attempt on its way
         self._last: Place | None = None
@@ -288,7 +296,7 @@ class Trip:
 
     def resume(self, moment: Moment) -> Step:
         """The next attempt after a pause: at the same place, or where one may be made."""
-        found = self._pool.choose(self._model, moment, first=self._last)
+        found = self._pool.choose(self._model, moment, first=self._last, home=self._home)
         return self._go(found) if isinstance(found, Try) else GiveUp(closed=found)
 
     def succeeded(self, now: float, *, slow: bool = False) -> None:
@@ -327,7 +335,7 @@ class Trip:
         """
         if not POLICY[kind].may_fail_over or moment.now >= self._deadline:
             return None
-        found = self._pool.choose(self._model, moment, without=self._projects)
+        found = self._pool.choose(self._model, moment, home=self._home, without=self._projects)
         if isinstance(found, Closed):
             return None
         budget = self._pool.lane(found.place, self._model).budget

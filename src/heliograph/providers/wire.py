@@ -13,27 +13,35 @@ from typing import Any
 
 from heliograph.errors import Charged, ProtocolError
 from heliograph.providers.tap import Spooled, Tap, Tapped
-from heliograph.types import Reference, Timing
+from heliograph.types import Reference, Signature, Timing
+
+# a piece of a body: bytes as they are, a picture as base64, a signature as it lies in its file
+Segment = bytes | Reference | Signature
 
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WireRequest:
-    """One HTTP request without its key. References are encoded while they are sent."""
+    """One HTTP request without its key. Files are read, and pictures encoded, while it is sent."""
 
     path: str
     query: str
     headers: Mapping[str, str]
-    body: tuple[bytes | Reference, ...]
+    body: tuple[Segment, ...]
     method: str = "POST"
 
     @property
     def length(self) -> int:
         """Bytes of the body on the wire."""
-        return sum(
-            len(part) if isinstance(part, bytes) else (part.size + 2) // 3 * 4 for part in self.body
-        )
+        return sum(map(weight, self.body))
+
+
+def weight(segment: Segment) -> int:
+    """Bytes of a piece on the wire."""
+    if isinstance(segment, bytes):
+        return len(segment)
+    return segment.size if isinstance(segment, Signature) else (segment.size + 2) // 3 * 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,12 @@ class Settings(BaseSettings):
         "(`generate_content`), or submit it and ask for the answer (`interactions`), which loses "
         "nothing when the process dies.",
     )
+    files: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Which input images are uploaded once and named by their address from then "
+        "on, for 48 hours: large ones of sessions and casts, and what does not fit into a request "
+        "(`auto`), all (`always`) or none (`never`). Uploads are free.",
+    )
     key_source: str | None = Field(
         default=None,
         description="A secret store asked before all others: `aws-secrets-manager:NAME`, "

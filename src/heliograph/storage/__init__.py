@@ -1,14 +1,15 @@
 """Image → Record: files, sidecars, records and the ledger, kept so that they survive.
 
 Invariant: files are durable before their sidecar, the sidecar before the database row; each can
-be re-made from the one before. `SqlBooks` and `SqlJournal` are in `sql_books` and
-`sql_journal`, so that this import stays light.
+be re-made from the one before. `SqlBooks`, `SqlJournal` and `SqlCabinet` are in files of their
+own (`sql_books` …), so that this import stays light.
 """
 
 from heliograph.storage.keep import keep, store, store_lines
 from heliograph.storage.key import blob_key, sidecar_key
 from heliograph.storage.local_blobs import LocalBlobs
 from heliograph.storage.memory_books import MemoryBooks
+from heliograph.storage.memory_cabinet import MemoryCabinet
 from heliograph.storage.memory_journal import MemoryJournal
 from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.opening import Storage, blobs_at, open_storage
@@ -23,6 +24,7 @@ __all__ = [
     "FileCheck",
     "LocalBlobs",
     "MemoryBooks",
+    "MemoryCabinet",
     "MemoryJournal",
     "ObjectBlobs",
     "RebuildReport",

@@ -72,8 +72,7 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
     if origin in (UnionType, Union):
         return _decode_optional(arguments, value, where)
     if origin is tuple:
-        _expect(isinstance(value, list), "a list", where)
-        return tuple(_decode(arguments[0], item, f"{where}[{n}]") for n, item in enumerate(value))
+        return _decode_tuple(arguments, value, where)
     if origin is Mapping:
         return _decode_mapping(arguments[1], value, where)
     return _decode_class(hint, value, where)
@@ -99,9 +98,23 @@ def _decode_class(hint: Any, value: Any, where: str) -> Any:
 def _decode_optional(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and NoneType in kinds:
         return None
-    # bytes have no document, so whatever was written for `Path | bytes` is a path
-    (kind,) = (kind for kind in kinds if kind not in (NoneType, bytes))
+    # bytes have no document, so whatever was written for `Path | bytes` is a path; of a noun and
+    # a plain kind, such as `Path | Given`, the noun is the one that is written as an object
+    left = [kind for kind in kinds if kind not in (NoneType, bytes)]
+    nouns = [kind for kind in left if dataclasses.is_dataclass(kind)]
+    if len(left) > 1:
+        left = nouns if isinstance(value, dict) else [k for k in left if k not in nouns]
+    (kind,) = left
     return _decode(kind, value, where)
+
+
+def _decode_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    _expect(isinstance(value, list), "a list", where)
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    _expect(len(value) == len(kinds), f"a list of {len(kinds)}", where)
+    items = enumerate(zip(kinds, value, strict=True))
+    return tuple(_decode(kind, item, f"{where}[{n}]") for n, (kind, item) in items)
 
 
 def _decode_mapping(kind: Any, value: Any, where: str) -> Any:

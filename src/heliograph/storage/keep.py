@@ -5,9 +5,10 @@ bring the database back. Killed anywhere, the same call run again completes it, 
 earlier run made durable is what counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from heliograph.errors import RecordNotFound, StorageError
 from heliograph.killpoints import reach
@@ -97,12 +98,27 @@ async def store_lines(
 
 
 def blob_keys(record: Record) -> tuple[str, ...]:
-    """All keys that a record names: its images, and the signatures of every part of its turn."""
+    """All keys that a record names: its images, the signatures of every part of its turn, and
+    the input images that the library keeps.
+    """
     images = (i.key for i in record.images)
     signatures = (i.signature_key for i in record.images)
     spoken = (part.get("signature") for part in record.turn)
-    named = (*images, *signatures, *spoken)
+    named = (*images, *signatures, *spoken, *_input_keys(record.request))
     return tuple(dict.fromkeys(key for key in named if isinstance(key, str)))
+
+
+def _input_keys(request: Mapping[str, Any]) -> Iterator[Any]:
+    """What stands where a request names the keys of its input images; anything may stand there."""
+    references = request.get("references")
+    area = request.get("area")
+    inputs = [
+        *(references if isinstance(references, list | tuple) else ()),
+        *((area.get("picture"), area.get("mask")) if isinstance(area, Mapping) else ()),
+    ]
+    for described in inputs:
+        if isinstance(described, Mapping):
+            yield described.get("key")
 
 
 async def _put_sidecar(

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from heliograph.ledger import Balance, apply
-from heliograph.ports import CostRow
+from heliograph.ports import CostRow, SessionRow
 from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
 from heliograph.storage.entry import SETTLE, canonical, differs, queries
 from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_record
-from heliograph.types import LedgerLine, Record
+from heliograph.types import LedgerLine, Outcome, Record
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,19 @@ class MemoryBooks:
         found = [record for record in self.shelf.records.values() if term in record.prompt.lower()]
         return tuple(sorted(found, key=lambda r: (r.created, r.id), reverse=True)[:limit])
 
+    async def session(self, session_id: str) -> Sequence[Record]:
+        found = [record for record in self.shelf.records.values() if record.session == session_id]
+        return tuple(sorted(found, key=_age))
+
+    async def sessions(self, *, limit: int) -> Sequence[SessionRow]:
+        check_limit(limit)
+        found: dict[str, list[Record]] = {}
+        for record in sorted(self.shelf.records.values(), key=_age):
+            if record.session is not None:
+                found.setdefault(record.session, []).append(record)
+        rows = [_session_row(key, records) for key, records in found.items()]
+        return tuple(sorted(rows, key=lambda row: (row.changed, row.id), reverse=True)[:limit])
+
     async def lines(self, record_id: str) -> Sequence[LedgerLine]:
         found = [line for line in self.shelf.lines.values() if line.record_id == record_id]
         return tuple(sorted(found, key=lambda line: (line.at, line.entry_id)))
@@ -126,3 +139,21 @@ class MemoryBooks:
 
     def _pictures(self, record_id: str) -> int:
         return sum(image.role in COUNTED for image in self.shelf.records[record_id].images)
+
+
+def _age(record: Record) -> tuple[datetime, str]:
+    return record.created, record.id
+
+
+def _session_row(session_id: str, records: Sequence[Record]) -> SessionRow:
+    """The row of a session whose records are given oldest first."""
+    kept = [record for record in records if record.outcome is Outcome.KEPT]
+    return SessionRow(
+        id=session_id,
+        turns=len(records),
+        begun=records[0].created,
+        changed=records[-1].created,
+        micro=sum(record.cost for record in records),
+        first=records[0].prompt,
+        last=(kept or records)[-1].id,
+    )

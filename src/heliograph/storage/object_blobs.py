@@ -47,6 +47,7 @@ class ObjectBlobs:
         target = scratch / key.rpartition("/")[2]
         aside = scratch / f".{uuid4().hex}"  # two readers of one key do not meet
         try:
+            await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True, mode=0o700)
             with aside.open("wb") as out:
                 async for chunk in answer.stream():
                     await asyncio.to_thread(out.write, chunk)

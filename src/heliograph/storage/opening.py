@@ -1,7 +1,7 @@
 """Opens the data folder: where originals, database and spool lie.
 
     <root>/originals/      blobs, unless they are in an object store
-    <root>/heliograph.db   books and journal, unless they are in Postgres
+    <root>/heliograph.db   books, journal and cabinet, unless they are in Postgres
     <root>/spool/          answers while they arrive
 
 Invariant: folders made here are for their owner only (0700).
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heliograph.durable import flush_folder
 from heliograph.errors import ConfigurationError
-from heliograph.ports import Blobs, Books, Journal
+from heliograph.ports import Blobs, Books, Cabinet, Journal
 from heliograph.storage.local_blobs import LocalBlobs
 from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.refused import os_refused
@@ -27,6 +27,7 @@ class Storage:
     blobs: Blobs
     books: Books
     journal: Journal
+    cabinet: Cabinet
     spool: Path
 
     async def close(self) -> None:
@@ -47,6 +48,7 @@ def open_storage(
     from heliograph.storage.database import Database
     from heliograph.storage.engine import file_address
     from heliograph.storage.sql_books import SqlBooks
+    from heliograph.storage.sql_cabinet import SqlCabinet
     from heliograph.storage.sql_journal import SqlJournal
 
     spool = root / "spool"
@@ -54,7 +56,13 @@ def open_storage(
     _make_folder(spool)
     blobs = blobs_at(blobs_url or root / "originals")
     database = Database(database_url or file_address(root / "heliograph.db"))
-    return Storage(blobs=blobs, books=SqlBooks(database), journal=SqlJournal(database), spool=spool)
+    return Storage(
+        blobs=blobs,
+        books=SqlBooks(database),
+        journal=SqlJournal(database),
+        cabinet=SqlCabinet(database),
+        spool=spool,
+    )
 
 
 def blobs_at(place: str | Path) -> Blobs:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Select, Subquery, Text, func, select
+from sqlalchemy import URL, ColumnElement, Connection, Select, Subquery, Text, case, func, select
 
-from heliograph.ports import CostRow
+from heliograph.ports import CostRow, SessionRow
 from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
 from heliograph.storage.database import Database
 from heliograph.storage.entry import SETTLE, canonical
@@ -18,7 +18,7 @@ from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_rec
 from heliograph.storage.row import line_from_row
 from heliograph.storage.statements import keep_lines, keep_record, load_records
 from heliograph.storage.tables import ledger, record_images, records
-from heliograph.types import LedgerLine, Record
+from heliograph.types import LedgerLine, Outcome, Record
 
 
 class SqlBooks:
@@ -66,6 +66,24 @@ class SqlBooks:
             lambda connection: load_records(connection, wanted.limit(limit))
         )
 
+    async def session(self, session_id: str) -> Sequence[Record]:
+        wanted = select(records).where(records.c.session == session_id)
+
+        def read(connection: Connection) -> Sequence[Record]:
+            return load_records(connection, wanted)[::-1]
+
+        return await self._database.read(read)
+
+    async def sessions(self, *, limit: int) -> Sequence[SessionRow]:
+        check_limit(limit)
+        wanted = session_list(limit)
+
+        def read(connection: Connection) -> Sequence[SessionRow]:
+            found = connection.execute(wanted).mappings()
+            return tuple(SessionRow(**{**row, "micro": int(row["micro"])}) for row in found)
+
+        return await self._database.read(read)
+
     async def lines(self, record_id: str) -> Sequence[LedgerLine]:
         wanted = (
             select(ledger)
@@ -109,6 +127,35 @@ class SqlBooks:
     async def close(self) -> None:
         """Close the database, whoever opened it."""
         await self._database.close()
+
+
+def session_list(limit: int) -> Select[Any]:
+    """The rows of the sessions that changed last; only theirs are looked into."""
+    listed = (
+        select(
+            records.c.session.label("id"),
+            func.count().label("turns"),
+            func.min(records.c.created).label("begun"),
+            func.max(records.c.created).label("changed"),
+            func.sum(records.c.cost).label("micro"),
+        )
+        .where(records.c.session.is_not(None))
+        .group_by(records.c.session)
+        .order_by(func.max(records.c.created).desc(), records.c.session.desc())
+        .limit(limit)
+        .subquery()
+    )
+    own = select(records).where(records.c.session == listed.c.id).correlate(listed)
+    first = own.with_only_columns(records.c.prompt).order_by(records.c.created, records.c.id)
+    kept_first = case((records.c.outcome == Outcome.KEPT.value, 0), else_=1)
+    last = own.with_only_columns(records.c.id).order_by(
+        kept_first, records.c.created.desc(), records.c.id.desc()
+    )
+    return select(
+        listed,
+        first.limit(1).scalar_subquery().label("first"),
+        last.limit(1).scalar_subquery().label("last"),
+    ).order_by(listed.c.changed.desc(), listed.c.id.desc())
 
 
 def _settled(by: str) -> Select[Any]:

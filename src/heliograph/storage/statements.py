@@ -35,6 +35,7 @@ from heliograph.storage.tables import (
     balances,
     budgets,
     calls,
+    cards,
     claims,
     ledger,
     record_images,
@@ -53,6 +54,7 @@ class Statements:
     add_record: Executable
     add_line: Executable
     add_call: Executable
+    add_card: Executable
     claim_key: Executable  # new, or in the place of one that expired before `now`
     set_claim: Executable  # new, or in the place of one of the same job
     set_budget: Executable
@@ -72,6 +74,7 @@ def statements(dialect: str) -> Statements:
         add_record=_insert_new(into, records),
         add_line=_insert_new(into, ledger),
         add_call=_insert_new(into, calls),
+        add_card=_insert_new(into, cards),
         claim_key=_counted(
             claim.on_conflict_do_update(
                 index_elements=[claims.c.key],

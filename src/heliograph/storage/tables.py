@@ -91,6 +91,8 @@ class RecordColumns(TypedColumns):
     response_id: Named[str | None] = Column(AnyText)
     attempts: Named[int] = Column(BigInteger)
     parents: Named[Any] = Column(JSON, nullable=False)
+    session: Named[str | None] = Column(AnyText)
+    follows: Named[str | None] = Column(AnyText)
 
 
 class ImageColumns(TypedColumns):
@@ -183,6 +185,16 @@ class BalanceColumns(TypedColumns):
     held: Named[int] = Column(BigInteger)
 
 
+class CardColumns(TypedColumns):
+    """One small document that people change: the fields of `ports.Card`."""
+
+    kind: Named[str] = Column(AnyText, primary_key=True)
+    name: Named[str] = Column(AnyText, primary_key=True)
+    body: Named[Any] = Column(JSON, nullable=False)
+    version: Named[int] = Column(BigInteger)
+    changed: Named[datetime] = Column(UtcTime)
+
+
 metadata = MetaData()
 records = Table("records", metadata, RecordColumns)
 record_images = Table("record_images", metadata, ImageColumns)
@@ -191,3 +203,4 @@ calls = Table("calls", metadata, CallColumns)
 claims = Table("claims", metadata, ClaimColumns)
 budgets = Table("budgets", metadata, BudgetColumns)
 balances = Table("balances", metadata, BalanceColumns)
+cards = Table("cards", metadata, CardColumns)

@@ -39,7 +39,7 @@ Defect = Callable[[Path], Awaitable[str | None]]  # what is wrong inside a pictu
 
 
 async def verify(records: Sequence[Record], blobs: Blobs, defect: Defect) -> tuple[FileCheck, ...]:
-    """Check every image and signature of `records`; `defect` looks into the pictures."""
+    """Check every file that `records` name; `defect` looks into the pictures that they made."""
     checks: dict[str, FileCheck] = {}
     for record in records:
         pictures = {image.key: image for image in record.images}
@@ -69,7 +69,7 @@ async def _check(record: Record, key: str, blobs: Blobs, defect: Defect) -> File
 
 
 async def _same(_path: Path) -> None:
-    """A signature is text that nobody can look into."""
+    """A signature is text, and an input image was looked into before it was sent."""
 
 
 def _picture(image: KeptImage, defect: Defect) -> Defect:

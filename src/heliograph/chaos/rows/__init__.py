@@ -12,13 +12,16 @@ from heliograph.chaos.rows.absent import ABSENT
 from heliograph.chaos.rows.accounts import ACCOUNTS
 from heliograph.chaos.rows.answers import ANSWERS
 from heliograph.chaos.rows.connections import CONNECTIONS
-from heliograph.chaos.rows.crashes import CRASHES
+from heliograph.chaos.rows.crashes import CRASHES, SESSIONS
 from heliograph.chaos.rows.limits import LIMITS
 from heliograph.chaos.rows.many import MANY
 from heliograph.chaos.rows.pictures import PICTURES
 from heliograph.errors import InvalidRequest, Problem
 
-_ALL = (*LIMITS, *CONNECTIONS, *PICTURES, *ANSWERS, *ACCOUNTS, *CRASHES, *ABSENT, *MANY)
+_ALL = (
+    *(*LIMITS, *CONNECTIONS, *PICTURES, *ANSWERS, *ACCOUNTS),
+    *(*CRASHES, *SESSIONS, *ABSENT, *MANY),
+)
 ROWS: tuple[Row, ...] = tuple(
     sorted(_ALL, key=lambda row: ("FKM".index(row.id[0]), not row.id[1:3].isdigit(), row.id))
 )

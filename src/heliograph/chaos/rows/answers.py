@@ -123,9 +123,11 @@ ANSWERS: tuple[Row, ...] = (
     Row(
         id="F34",
         title="A talk's history lost a signature",
-        expects="what is kept of ten turns is accepted byte for byte; any change is refused",
+        expects="ten turns of a session are accepted, any change to what is kept is refused, and "
+        "a model that steps in is said not to know the context",
         seconds=4,
-        cases=(Case(name="ten turns", calls=exactly(10), billed=exactly(10), play=ten_turns),),
+        # the model that is gone is asked once; the one that steps in is the eleventh that is billed
+        cases=(Case(name="ten turns", calls=exactly(12), billed=exactly(11), play=ten_turns),),
     ),
     Row(
         id="F35",

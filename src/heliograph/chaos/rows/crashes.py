@@ -25,6 +25,33 @@ def _row(number: int, title: str, expects: str, *points: Point) -> Row:
     )
 
 
+def _turns(number: int, title: str, expects: str, *points: Point) -> Row:
+    return Row(
+        id=f"K{number:02d}-session",
+        title=title,
+        expects=f"{expects}; the tree is right, the session goes on, no 400",
+        promises=(1, 2, 3, 4, 5),
+        kind=Kind.CRASH,
+        script="crash:turns_at_points",
+        seconds=3.0 * len(points),
+        facts={"points": points},
+    )
+
+
+SESSIONS: tuple[Row, ...] = (
+    _turns(3, "INTENT of a turn written", "given back, runs once", Point(name="intent")),
+    _turns(
+        5,
+        "A turn sent, waiting for its answer",
+        "unknown and held, a version without a picture",
+        Point(name="last-byte", ends=(UNKNOWN,), billed=PERHAPS),
+    ),
+    _turns(7, "Last byte of a turn spooled", "a version with its picture", Point(name="spooled")),
+    _turns(9, "Half of a turn's image written", "made again", Point(name="blob-half")),
+    _turns(11, "Inside a turn's settlement", "all or nothing", Point(name="settling")),
+    _turns(12, "A turn settled, caller not answered", "the same key", Point(name="settled")),
+)
+
 CRASHES: tuple[Row, ...] = (
     _row(1, "Request read, nothing committed", "the same key runs fresh", Point(name="parsed")),
     _row(2, "Job and reservation committed", "given back, runs once", Point(name="reserved")),
