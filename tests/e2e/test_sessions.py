@@ -13,7 +13,7 @@ from tests.e2e.raw import Said, answer, part, picture, saying
 from tests.e2e.talking import Log, Step, apart, control, pictures, settled, shape, stands_at
 
 from heliograph import AsyncHeliograph, InvalidRequest, Refused
-from heliograph.errors import HeliographError, RecordNotFound
+from heliograph.errors import Charged, HeliographError, RecordNotFound
 from heliograph.sessions import Turn
 from heliograph.types import Given, Outcome, Pixels
 
@@ -461,3 +461,19 @@ async def test_a_file_begins_a_session(helio: AsyncHeliograph, log: Log) -> None
         await helio.edit("Turn 3", of=small(2), session=turn.session.id)
     given = await helio.edit("Turn 3", references=[Given(source=small(2), name="hat")])
     assert given.node.number == 3
+
+
+async def test_a_simulated_picture_is_shown_but_never_changed_for_money_unasked(
+    helio: AsyncHeliograph,
+) -> None:
+    (turn,) = await begun(helio)
+    # as the command line opens a library without a key, and as somebody with a key does
+    for key, base_url in ((None, None), ("a-real-key", "https://upstream.invalid")):
+        client = AsyncHeliograph(
+            home=helio.settings.home, api_key=key, base_url=base_url, simulate=False
+        )
+        async with client as library:
+            assert (await library.sessions.current()).id == turn.session.id
+            with pytest.raises(RecordNotFound, match="simulated") as caught:
+                await library.edit("For real")
+            assert caught.value.charged is Charged.NO

@@ -29,7 +29,7 @@ class Ask:
     prompt: str
     """Text of the last user turn."""
     sources: tuple[bytes, ...]
-    """Pictures to edit, this turn's before an earlier answer's."""
+    """The newest picture of earlier turns, then this turn's; the last is edited."""
     size: str
     ratio: str
     wants_text: bool
@@ -81,7 +81,7 @@ def read_ask(
     return Ask(
         model=model,
         prompt="\n".join(_texts(contents[last])),
-        sources=tuple(picture.data for picture in sources if picture.box),
+        sources=_to_edit(seen, sources),
         size=size,
         ratio=ratio,
         wants_text="TEXT" in modalities,
@@ -284,6 +284,12 @@ def _media(part: dict[str, Any], read_file: FileReader) -> tuple[bytes, str] | N
         data, kept_mime = read_file(part["file_data"].get("file_uri", ""))
         return data, part["file_data"].get("mime_type") or kept_mime
     return None
+
+
+def _to_edit(seen: list[_Seen], sources: list[_Seen]) -> tuple[bytes, ...]:
+    """What may be edited: a copy of this turn may only show where an earlier one is meant."""
+    earlier = [p for p in seen if p.is_image and p.turn < min((s.turn for s in sources), default=0)]
+    return tuple(picture.data for picture in (*earlier[-1:], *sources) if picture.box)
 
 
 def _sources(seen: list[_Seen], last: int) -> list[_Seen]:

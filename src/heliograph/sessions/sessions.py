@@ -113,6 +113,9 @@ class Sessions:
             of, session = str(before["follows"]), None
         record, session_id = await self._start(of, session)
         result_of(record, "of")
+        if of is None and session is None and record.simulated and not self._simulates():
+            # nobody asked to pay for changing a picture of the emulator
+            raise _nothing_yet("The last picture is simulated; say which one to change.")
         merged = inherited(record, options, drop)
         same = before.get("session") if before.get("follows") == record.id else None
         return self._ask(
@@ -177,16 +180,16 @@ class Sessions:
         return tree.nodes[tree.head or picture.id].record, tree.id
 
     async def _newest(self, shelf: Shelf) -> tuple[Record | None, list[Card]]:
-        """The newest picture of the kind that is made now, and the cards of sessions in sight.
+        """The newest picture, and the cards of the sessions in sight.
 
-        A simulated picture is nothing that real money should change unasked.
+        Pictures of the kind that is made now, real or simulated, come before the others.
         """
         cards = await shelf.cabinet.cards(KIND)
         away = {card.name for card in cards if card.body.get("deleted") is not None}
         recent = [r for r in await shelf.books.recent(limit=200) if r.outcome is Outcome.KEPT]
         seen = [r for r in recent if r.session not in away]
         same = [r for r in seen if r.simulated is self._simulates()]
-        newest = next(iter(same or ([] if not self._simulates() else seen)), None)
+        newest = next(iter(same or seen), None)
         return newest, [card for card in cards if card.name not in away]
 
     async def edit(

@@ -11,7 +11,7 @@ from heliograph.emulator.painting.brief import Brief, read
 from heliograph.emulator.painting.city import paint_city
 from heliograph.emulator.painting.colour import mix
 from heliograph.emulator.painting.dune import paint_dunes
-from heliograph.emulator.painting.edit import paint_edit
+from heliograph.emulator.painting.edit import paint_edit, source_of
 from heliograph.emulator.painting.finish import encode, grain, to_size
 from heliograph.emulator.painting.lettering import Zone, letter
 from heliograph.emulator.painting.mark import stamp, write_metadata_mark
@@ -72,7 +72,7 @@ def paint(order: PaintOrder) -> bytes:
     stage = stage_for(order, brief)
     if order.plain:
         return _marked(_plain(order, stage), order, quality=_PLAIN_QUALITY)
-    plate = paint_edit(order.sources[-1], stage) if order.sources else _scene(stage)
+    plate = paint_edit(source_of(order.sources), stage) if order.sources else _scene(stage)
     image = to_size(plate, order.width, order.height)
     image = letter(image, brief.words, _zone(order, stage), stage.palette)
     return _marked(grain(image, stage.number("grain")), order)

@@ -4,7 +4,7 @@ Invariant: the result shows the source, cropped to the size asked, visibly chang
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyvips import Error, Image
 
@@ -19,6 +19,7 @@ from heliograph.emulator.painting.weather import paint_mist, paint_weather, snow
 
 Change = Callable[[Image, Stage], Image]
 _MOST_PIXELS = 120_000_000
+_AREA_SHARE = 0.0005  # of the pixels: the outline of a small area
 
 
 def paint_edit(source: bytes, stage: Stage) -> Image:
@@ -33,6 +34,26 @@ def paint_edit(source: bytes, stage: Stage) -> Image:
         plate = paint_things(plate, stage)
     plate = paint_weather(paint_mist(plate, stage), stage)
     return plate if asked else _birds(plate, stage)
+
+
+def source_of(sources: Sequence[bytes]) -> bytes:
+    """The picture to edit: the last one, unless it only shows which area of another is meant.
+
+    People show these models an area by painting it in magenta on a copy.
+    """
+    return next((s for s in reversed(sources) if not _shows_area(s)), sources[-1])
+
+
+def _shows_area(source: bytes) -> bool:
+    try:
+        image = Image.thumbnail_buffer(source, 1024, size="down").colourspace("srgb")
+    except Error:
+        return False  # whoever opens it says what is wrong with it
+    if image.bands < 3:
+        return False
+    red, green, blue = image.bandsplit()[:3]
+    magenta = (red > 215) & (green < 90) & (blue > 215)
+    return bool(magenta.avg() >= 255 * _AREA_SHARE)
 
 
 def _opened(source: bytes) -> Image:

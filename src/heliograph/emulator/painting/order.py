@@ -27,7 +27,7 @@ class PaintOrder:
     call_id: str
     """The emulator's call id, written into the pixels and the metadata."""
     sources: tuple[bytes, ...] = ()
-    """Encoded images; the last one is edited."""
+    """Encoded images; the last one that has no area painted in magenta is edited."""
     plain: bool = False
     """A flat picture made in milliseconds, for volume tests; still marked."""
 
