@@ -32,7 +32,7 @@ def test_a_cast_is_added_shown_used_and_removed(say: Say, bill: Bill) -> None:
     assert say("casts", "list", "--json").facts[0]["images"][0]["role"] == "character"
     Path("fox.png").unlink()
     asked = say("generate", "@mascot rides", "--cast", "mascot", "--dry-run").facts
-    assert "mascot (image 1) rides" in _text(asked)
+    assert "mascot (image 1 below) rides" in _text(asked)
     assert "mascot: A red fox" in _text(asked)
     made = say("generate", "@mascot rides", "--cast", "mascot", "--size", "1K", "--json").facts
     shown = say("casts", "show", "mascot", "--json").facts
@@ -91,7 +91,7 @@ def test_roles_and_names_of_images_are_put_into_words(say: Say) -> None:
     images = ("-i", "character:hero=fox.png", "-i", "style:board.png")
     words = ("generate", "@hero at sea", *images, "--size", "1K", "--dry-run")
     text = _text(say(*words).facts)
-    assert text.startswith("hero (image 1) at sea\n")
+    assert text.startswith("hero (image 1 below) at sea\n")
     assert "Image 1 hero: a character" in text
     assert "Image 2: a style to follow" in text
 
