@@ -87,6 +87,22 @@ def test_a_check_complains(check: Check, fine: Evidence, wrong: Evidence) -> Non
     assert list(check(EMPTY)), "nothing to look at is no reason to be content"
 
 
+def test_a_machine_that_stood_still_is_told_from_clients_that_come_together() -> None:
+    check = checks.no_bin_holds_more_than(10, 100)
+    drawn = [2.5 + n * 0.0125 for n in range(200)]
+    waits = tuple(retrying(wait) for wait in drawn)
+    # it stood still for 0.6 s: what fell due meanwhile comes at once
+    late = [max(at, 4.0) if 3.4 <= at < 4.0 else at for at in drawn]
+    assert list(check(seen(*late[1:], ended=(ended(),), events=waits))) == []
+    # nothing tells that these were to be spread
+    assert list(check(seen(*late[1:], ended=(ended(),))))
+    # spread on paper, and then all at once
+    assert list(check(seen(*[5.0] * 199, ended=(ended(),), events=waits)))
+    # drawn together
+    same = tuple(retrying(3.0) for _ in drawn)
+    assert list(check(seen(*[3.0] * 199, ended=(ended(),), events=same)))
+
+
 def test_told_to_wait() -> None:
     check = checks.told_to_wait(400)
     assert list(check(seen(ended=(ended("rate_limited", retry_after=400.0),)))) == []
