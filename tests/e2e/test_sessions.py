@@ -477,3 +477,23 @@ async def test_a_simulated_picture_is_shown_but_never_changed_for_money_unasked(
             with pytest.raises(RecordNotFound, match="simulated") as caught:
                 await library.edit("For real")
             assert caught.value.charged is Charged.NO
+
+
+async def test_a_key_means_one_turn_of_one_session(helio: AsyncHeliograph) -> None:
+    base = small(7)
+    asked = [helio.edit("A hat", of=base, size="1K", idempotency_key="hat-1") for _ in range(3)]
+    made = await asyncio.gather(*asked)
+    assert len({turn.node.id for turn in made}) == 1
+    (other,) = await begun(helio)
+    with pytest.raises(InvalidRequest):  # the key belongs to the first session
+        await helio.edit("A hat", session=other.session.id, idempotency_key="hat-1")
+    assert len(await helio.calls()) == 3
+
+
+async def test_a_cast_with_a_lost_image_is_refused_before_any_call(helio: AsyncHeliograph) -> None:
+    kept = await helio.casts.add("hero", [small(9)])
+    originals = helio.settings.home / "originals"
+    (originals / str(kept.references[0].key)).unlink()
+    with pytest.raises(InvalidRequest, match="not in the library"):
+        await helio.generate("@hero at sea", casts=["hero"], size="1K")
+    assert not await helio.calls()
