@@ -25,11 +25,11 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check docs soak bench coverage mutation lock clean format lint types \
+.PHONY: help demo demo-server test check docs soak bench coverage mutation lock clean format lint types \
 	contracts shape tests
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(RUN) ## Make two 4K pictures with the local emulator: no key, no cost
 	@mkdir -p demo-output
@@ -51,6 +51,9 @@ for name in sys.argv[1:]:
     print(f"{name}: {image.width} x {image.height} px, {size:.1f} MB, simulated")
 endef
 export MEASURE
+
+demo-server: $(DEV) ## Start the gateway, make one call with each SDK, print costs, stop it
+	@$(BIN)/python -m bench.demo_server
 
 test: format lint types contracts tests ## Check everything; the same command runs in CI
 
@@ -79,7 +82,7 @@ shape: $(DEV)
 
 tests: $(DEV)
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 docs: $(DEV) ## Write the generated reference pages anew
 	$(BIN)/python -m heliograph.planning.reference docs/reference

@@ -120,6 +120,45 @@ def test_twenty_that_fail_together_open_it() -> None:
     assert state(breaker) is State.OPEN
 
 
+def half_fail_together(breaker: Breaker, now: float) -> None:
+    """Twenty on their way at once; every second one fails, the last one does not."""
+    together = [passing(breaker, now) for _ in range(20)]
+    for number, passed in enumerate(together):
+        if number % 2:
+            breaker.succeeded(passed, now)
+        else:
+            breaker.failed(passed, now, Kind.CAPACITY)
+
+
+def test_one_moment_that_many_met_at_once_is_no_share_of_failures() -> None:
+    breaker = Breaker()
+    succeed(breaker, 0.0, times=8)
+    together = [passing(breaker, 5.0) for _ in range(19)]
+    for passed in together:
+        breaker.failed(passed, 5.5, Kind.CAPACITY)
+    assert state(breaker) is State.CLOSED
+    succeed(breaker, 6.0)
+    assert state(breaker) is State.CLOSED
+
+
+@pytest.mark.parametrize(("apart", "wanted"), [(2.5, State.OPEN), (2.6, State.CLOSED)])
+def test_five_moments_within_ten_seconds_are_a_share(apart: float, wanted: State) -> None:
+    breaker = Breaker()
+    for moment in range(4):
+        half_fail_together(breaker, moment * apart)
+    assert state(breaker) is State.CLOSED
+    half_fail_together(breaker, 4 * apart)
+    assert state(breaker) is wanted
+
+
+def test_five_moments_among_the_last_twenty_are_a_share_however_far_apart() -> None:
+    breaker = Breaker()
+    for number in range(10):
+        fail(breaker, number * 5.0)
+        succeed(breaker, number * 5.0)
+    assert state(breaker) is State.OPEN
+
+
 @pytest.mark.parametrize("kind", NEUTRAL)
 def test_what_says_nothing_about_the_upstream_changes_nothing(kind: Kind) -> None:
     breaker = Breaker()

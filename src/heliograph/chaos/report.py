@@ -30,6 +30,7 @@ class Verdict(Enum):
     HOLDS = "holds"
     BROKEN = "broken"
     NOT_SERVED = "not served"
+    ELSEWHERE = "other face"  # it cannot be asked through this one
     INTERRUPTED = "interrupted"
 
 
@@ -42,6 +43,23 @@ class Sum:
 
     def __add__(self, other: "Sum") -> "Sum":
         return Sum(count=self.count + other.count, micro=self.micro + other.micro)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """A trial that decided nothing, because the machine stood still meanwhile."""
+
+    stood_still: float  # seconds
+    complaints: tuple[str, ...]
+    seconds: float
+
+    @classmethod
+    def of(cls, told: "Told") -> "Try":
+        """What remains of a trial that is made again."""
+        return cls(stood_still=told.stood_still, complaints=told.complaints, seconds=told.seconds)
+
+    def __str__(self) -> str:
+        return f"tried again: the machine stood still for {self.stood_still:.1f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +76,8 @@ class Told:
     complaints: tuple[str, ...] = ()
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready
+    stood_still: float = 0.0  # seconds that the client, or all around it, could not run
+    earlier: tuple[Try, ...] = ()  # of the same case, which decided nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +87,13 @@ class RowReport:
     row: Row
     verdict: Verdict
     told: tuple[Told, ...] = ()
+    elsewhere: str | None = None  # why it is not tried through this face
 
     @property
     def seconds(self) -> float:
         """Of all its trials, which may have gone on at the same time."""
-        return sum(told.seconds for told in self.told)
+        tries = (one.seconds for told in self.told for one in told.earlier)
+        return sum(told.seconds for told in self.told) + sum(tries)
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -80,6 +102,15 @@ class RowReport:
             f"{told.case}: {what}" if told.case else what
             for told in self.told
             for what in told.complaints
+        )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which trials were made again, and why, with the case they belong to."""
+        return tuple(
+            f"{told.case}: {one}" if told.case else str(one)
+            for told in self.told
+            for one in told.earlier
         )
 
     @property
@@ -107,11 +138,12 @@ class Report:
     seconds: float
     seed: int
     repeat: int
+    face: str = "library"
 
     @property
     def holds(self) -> bool:
         """Whether everything that can be tried was tried and holds."""
-        fine = (Verdict.HOLDS, Verdict.NOT_SERVED)
+        fine = (Verdict.HOLDS, Verdict.NOT_SERVED, Verdict.ELSEWHERE)
         return all(row.verdict in fine for row in self.rows)
 
 
@@ -159,6 +191,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "heliograph": __version__,
         "began": report.began.isoformat(),
         "seconds": round(report.seconds, 1),
+        "face": report.face,
         "seed": report.seed,
         "repeat": report.repeat,
         "holds": report.holds,
@@ -182,6 +215,7 @@ def _row(row: RowReport) -> dict[str, Any]:
         "promises": list(row.row.promises),
         "verdict": row.verdict.value,
         "needs": row.row.needs,
+        "other_face": row.elsewhere,
         "seconds": round(row.seconds, 2),
         "C": row.calls,
         "B": row.billed,
@@ -200,8 +234,18 @@ def _case(told: Told) -> dict[str, Any]:
         "U": vars(told.doubtful),
         "flagged_micro": told.flagged_micro,
         "seconds": round(told.seconds, 2),
+        "stood_still": round(told.stood_still, 2),
         "complaints": list(told.complaints),
+        "tried_again": [_try(one) for one in told.earlier],
         "facts": dict(told.facts),
+    }
+
+
+def _try(one: Try) -> dict[str, Any]:
+    return {
+        "stood_still": round(one.stood_still, 2),
+        "complaints": list(one.complaints),
+        "seconds": round(one.seconds, 2),
     }
 
 

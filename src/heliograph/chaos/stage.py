@@ -9,21 +9,25 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.chaos.asking import Asker, FaceAsker, LibraryAsker, open_asker, told_otherwise
 from heliograph.chaos.evidence import Ended, Evidence
+from heliograph.chaos.faces import LIBRARY, Question, settings_for
 from heliograph.chaos.report import Told, told_by
 from heliograph.chaos.row import Ask, Case, Project
+from heliograph.chaos.speaking import Answer
+from heliograph.chaos.standstill import Pulse
 from heliograph.chaos.upstream import Desk
-from heliograph.chaos.working import Ground, Place, ask, open_client, read_library
+from heliograph.chaos.working import Ground, Place, open_client, read_library
 from heliograph.client import AsyncHeliograph
 from heliograph.ports import Event
 
 KEY = "emu-project-"  # a key that begins so is of the project that follows
 LABELS = "abcdefgh"
-TICK = 0.05  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,9 @@ class Where:
     blank: Path  # a migrated library with nothing in it
     keep: bool = False  # libraries of trials that hold are kept, too
     seed: int = 0
+    face: str = LIBRARY  # through which is asked
+    key: str = field(default="", repr=False)  # of a member of the gateway
+    admin_key: str = field(default="", repr=False)
 
 
 async def take_ground(
@@ -58,7 +65,16 @@ async def take_ground(
     await asyncio.to_thread(shutil.copytree, where.blank, home)
     pool = {LABELS[n]: f"{KEY}{upstream}" for n, upstream in enumerate(names)}
     keys: str | Mapping[str, str] = pool if len(pool) > 1 else f"{KEY}{names[0]}"
-    return Ground(desk=where.desk, home=home, keys=keys, projects=names, settings=settings)
+    return Ground(
+        desk=where.desk,
+        home=home,
+        keys=keys,
+        projects=names,
+        settings=settings,
+        face=where.face,
+        key=where.key,
+        admin_key=where.admin_key,
+    )
 
 
 @dataclass
@@ -71,12 +87,20 @@ class Stage:
     events: list[Event] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
-    lag: float = 0.0
+    pulse: Pulse = field(default_factory=Pulse)
     _client: AsyncHeliograph | None = None
+    _asker: Asker | None = None
+    _house: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def lag(self) -> float:
+        """Seconds that this process was late: a wait can only be judged with that in mind."""
+        return self.pulse.lag
 
     @property
     def client(self) -> AsyncHeliograph:
-        """The client, opened when it is needed."""
+        """A client in this library, opened when it is needed; whatever face is asked."""
         if self._client is None:
             self._client = open_client(self.ground, self.events.append)
         return self._client
@@ -93,9 +117,35 @@ class Stage:
         place: Place | None = None,
     ) -> Ended:
         """Ask for one image."""
-        ended = await ask(self.client, prompt, options or {}, key, place)
+        asker = await self._opened()
+        ended = await asker.ask(prompt, options or {}, key, place)
         self.ended.append(ended)
         return ended
+
+    async def send(self, wanted: Question, prompt: str) -> Answer | None:
+        """Ask a gateway in so many words.
+
+        Args:
+            prompt: the words that the picture is recorded under.
+
+        Returns:
+            The whole answer, when one came.
+        """
+        asker = await self._opened()
+        if not isinstance(asker, FaceAsker):
+            raise TypeError("the library is not asked in words of HTTP")
+        ended, answer = await asker.send(wanted, prompt)
+        self.ended.append(ended)
+        return answer
+
+    async def _opened(self) -> Asker:
+        if self.ground.face == LIBRARY:
+            return LibraryAsker(self.client)
+        async with self._opening:
+            if self._asker is None:
+                asker = open_asker(self.ground, self.events.append)
+                self._asker = await self._house.enter_async_context(asker)
+        return self._asker
 
     def prompts(self, each: Ask) -> tuple[str, ...]:
         """The prompts of an ask in this trial."""
@@ -124,7 +174,9 @@ class Stage:
                 await asyncio.sleep(0.005)
 
     async def close(self) -> None:
-        """Close the client, which waits for calls under way; another may be opened after."""
+        """Close what was opened, which waits for calls under way; it may be opened again."""
+        self._asker = None
+        await self._house.aclose()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -133,9 +185,12 @@ class Stage:
 async def try_case(row_id: str, case: Case, where: Where) -> Told:
     """Try one case of a row."""
     began = time.monotonic()
-    ground = await take_ground(where, row_id, case.projects, case.settings)
+    wanted = dict(case.settings)
+    for each in case.asks:
+        wanted |= settings_for(where.face, each.options)
+    ground = await take_ground(where, row_id, case.projects, wanted)
     stage = Stage(ground=await _leading_to(ground, case), case=case)
-    watch = asyncio.ensure_future(_watch_lag(stage))
+    watch = asyncio.ensure_future(stage.pulse.beat())
     try:
         if case.play is None:
             await stage.ask_all(case.asks)
@@ -153,16 +208,7 @@ async def try_case(row_id: str, case: Case, where: Where) -> Told:
     )
     if not told.complaints and not where.keep:
         await asyncio.to_thread(shutil.rmtree, ground.home, ignore_errors=True)
-    return told
-
-
-async def _watch_lag(stage: Stage) -> None:
-    """Add up how late this process is: a wait can only be judged with that in mind."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + TICK
-        await asyncio.sleep(TICK)
-        stage.lag += max(0.0, loop.time() - due)
+    return replace(told, stood_still=stage.pulse.stood_still())
 
 
 async def _leading_to(ground: Ground, case: Case) -> Ground:
@@ -199,5 +245,7 @@ def _complaints(case: Case, seen: Evidence) -> Iterator[str]:
         yield f"ended as {ended.code}, not {' or '.join(case.ends)}: {ended.words[:200]}"
     if len(wrong) > 3:
         yield f"and {len(wrong) - 3} more ended otherwise"
+    yield from dict.fromkeys(what for ended in seen.ended for what in ended.wrong)
+    yield from told_otherwise(seen)[:3]
     for check in case.checks:
         yield from check(seen)

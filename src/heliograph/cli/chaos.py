@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
+from typing import Literal
 
 from cyclopts import App
 
 from heliograph.chaos.report import Report, RowReport, Verdict, as_json
 from heliograph.chaos.row import Row, tally
 from heliograph.chaos.rows import ROWS, find_rows
+from heliograph.chaos.rows.elsewhere import cases_of, why_not
 from heliograph.chaos.run import Progress, Wish, rows_of_all, run
 from heliograph.cli import examples
 from heliograph.cli.ask import Flag
@@ -18,6 +20,7 @@ from heliograph.cli.screen import note, print_json, print_lines, print_table
 from heliograph.errors import InvalidRequest, Problem, StorageError
 from heliograph.money import dollars
 
+Through = Literal["library", "openai", "gemini"]  # `faces.FACES`
 SHOWN = 4  # complaints of one row on the screen; the report has them all
 app = App(
     name="chaos",
@@ -30,18 +33,19 @@ app = App(
 
 @app.default
 @app.command(name="list", help_epilogue=examples("heliograph chaos list"))
-def list_(*, json: Flag = False) -> int:
+def list_(*, face: Through = "library", json: Flag = False) -> int:
     """Show every row: what goes wrong, what must happen, which promises it proves.
 
     Args:
+        face: What the rows are asked through; some rows only exist on some faces.
         json: Print as JSON.
     """
     if json:
-        print_json([_described(row) for row in ROWS])
+        print_json([_described(row, face) for row in ROWS])
         return 0
     print_table(
         ("id", "what goes wrong", "what must happen", "C", "B", "promises"),
-        [_listed(row) for row in ROWS],
+        [_listed(row, face) for row in ROWS],
     )
     print_lines(
         [
@@ -61,6 +65,7 @@ def list_(*, json: Flag = False) -> int:
 )
 def run_(
     *ids: str,
+    face: Through = "library",
     repeat: int = 3,
     seed: int | None = None,
     report: Path | None = None,
@@ -71,6 +76,7 @@ def run_(
 
     Args:
         ids: Rows, such as F18 K07.
+        face: Ask the library itself, or a gateway through its OpenAI or Gemini API.
         repeat: Kills at each point of a crash row; more also widens K26, K27, KR, M01, M02.
         seed: Same seed, same chances. Without it one is drawn and shown.
         report: File for the report, as JSON.
@@ -80,28 +86,30 @@ def run_(
     if not ids:
         problem = Problem(field="row", value="", message="no row is named", nearest=("all",))
         raise InvalidRequest([problem], remedy="`heliograph chaos list` shows every row.")
-    return _try(find_rows(ids), (repeat, seed), report, keep, as_document=json)
+    return _try(find_rows(ids), (repeat, seed), report, keep, face=face, as_document=json)
 
 
 @app.command(name="all", help_epilogue=examples("heliograph chaos all --report chaos.json"))
 def all_(
     *,
+    face: Through = "library",
     repeat: int = 3,
     seed: int | None = None,
     report: Path | None = None,
     keep: Path | None = None,
     json: Flag = False,
 ) -> int:
-    """Try every row but the soak; about two minutes.
+    """Try every row but the soak; two to five minutes.
 
     Args:
+        face: Ask the library itself, or a gateway through its OpenAI or Gemini API.
         repeat: Kills at each point of a crash row; more also widens K26, K27, KR, M01, M02.
         seed: Same seed, same chances. Without it one is drawn and shown.
         report: File for the report, as JSON.
         keep: Folder in which the libraries of all trials are kept.
         json: Print the report instead of a table.
     """
-    return _try(rows_of_all(), (repeat, seed), report, keep, as_document=json)
+    return _try(rows_of_all(), (repeat, seed), report, keep, face=face, as_document=json)
 
 
 def _try(
@@ -110,6 +118,7 @@ def _try(
     file: Path | None,
     keep: Path | None,
     *,
+    face: Through,
     as_document: Flag,
 ) -> int:
     repeat, seed = chance
@@ -117,8 +126,9 @@ def _try(
         problem = Problem(field="repeat", value=str(repeat), message="is no number from 1")
         raise InvalidRequest([problem])
     seed = secrets.randbelow(10**6) if seed is None else seed
-    note(f"Trying {len(rows)} rows against a local emulator, at no cost; seed {seed}.")
-    wish = Wish(rows=tuple(rows), repeat=repeat, seed=seed, keep=keep)
+    through = "" if face == "library" else f" through the {face} face of a gateway"
+    note(f"Trying {len(rows)} rows{through} against a local emulator, at no cost; seed {seed}.")
+    wish = Wish(rows=tuple(rows), repeat=repeat, seed=seed, keep=keep, face=face)
     found = asyncio.run(run(wish, _tell))
     if file is not None:
         _write(file, found)
@@ -126,7 +136,8 @@ def _try(
         print_json(as_json(found))
     else:
         _show(found)
-    absent = [row for row in found.rows if row.verdict is Verdict.NOT_SERVED]
+    untried = (Verdict.NOT_SERVED, Verdict.ELSEWHERE)
+    absent = [row for row in found.rows if row.verdict in untried]
     # among all rows they are merely listed; asked for by name, they are not what was wanted
     is_fine = found.holds and (not absent or rows == rows_of_all())
     return 0 if is_fine else 1
@@ -167,6 +178,7 @@ def _show(found: Report) -> None:
         if row.verdict is not Verdict.HOLDS
         for complaint in row.complaints[:SHOWN]
     ]
+    lines += [f"{row.row.id}: {remark}" for row in found.rows for remark in row.remarks]
     counts = {verdict: sum(r.verdict is verdict for r in found.rows) for verdict in Verdict}
     words = ", ".join(f"{n} {verdict.value}" for verdict, n in counts.items() if n)
     lines.append(f"{len(found.rows)} rows in {found.seconds:.0f} s: {words}. Seed {found.seed}.")
@@ -180,6 +192,8 @@ def _show(found: Report) -> None:
 def _row(row: RowReport) -> tuple[str, ...]:
     if row.verdict is Verdict.NOT_SERVED:
         return (row.row.id, row.row.title, "", "", f"not served: needs {row.row.needs}", "", "")
+    if row.verdict is Verdict.ELSEWHERE:
+        return (row.row.id, row.row.title, "", "", str(row.elsewhere), "", "")
     return (
         row.row.id,
         row.row.title,
@@ -191,23 +205,26 @@ def _row(row: RowReport) -> tuple[str, ...]:
     )
 
 
-def _listed(row: Row) -> tuple[str, ...]:
-    expects = row.expects if row.is_served else f"not served: needs {row.needs}"
-    calls, billed = _spans(row)
+def _listed(row: Row, face: str) -> tuple[str, ...]:
+    expects = why_not(row, face) or row.expects
+    if not row.is_served:
+        expects = f"not served: needs {row.needs}"
+    calls, billed = _spans(row, face)
     return (row.id, row.title, expects, calls, billed, ", ".join(map(str, row.promises)))
 
 
-def _spans(row: Row) -> tuple[str, str]:
-    if not row.cases:
+def _spans(row: Row, face: str) -> tuple[str, str]:
+    cases = cases_of(row, face)
+    if not cases:
         return "", ""
     return (
-        str(tally(row.cases, lambda case: case.calls)),
-        str(tally(row.cases, lambda case: case.billed)),
+        str(tally(cases, lambda case: case.calls)),
+        str(tally(cases, lambda case: case.billed)),
     )
 
 
-def _described(row: Row) -> dict[str, object]:
-    calls, billed = _spans(row)
+def _described(row: Row, face: str) -> dict[str, object]:
+    calls, billed = _spans(row, face)
     return {
         "id": row.id,
         "title": row.title,
@@ -217,6 +234,7 @@ def _described(row: Row) -> dict[str, object]:
         "B": billed or None,
         "served": row.is_served,
         "needs": row.needs,
-        "cases": [case.name for case in row.cases],
+        "other_face": why_not(row, face),
+        "cases": [case.name for case in cases_of(row, face)],
         "only_when_named": bool(row.facts.get("only_when_named")),
     }

@@ -5,10 +5,9 @@ closed, at most one request at a time goes through, a real one, and its outcome 
 outcomes of attempts that began earlier change nothing. Failures in a row come one after the other:
 attempts that were on their way together when one failed, and fail within a second of it, report
 the same incident, which counts once. Else one bad moment that five requests met at once would look
-like an outage.
+like an outage. For the same reason a share of failures needs five incidents, unless all failed.
 """
 
-import math
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -19,6 +18,7 @@ from heliograph.providers.turnstile import Pass, Turnstile, Wait
 CONSECUTIVE = 5  # failures in a row that open it; corrupt answers are counted apart
 SAME_INCIDENT = 1.0  # seconds in which failures of attempts that overlapped count once
 LAST = 20  # outcomes that are looked at
+SEVERAL_WITHIN = 10.0  # seconds for those five incidents, or as long as the last 20 took
 WITHIN = 60.0  # seconds in which the last 20 must lie for the share of failures to count
 FAILED_SHARE = 50  # percent
 SLOW_SHARE = 80  # percent
@@ -50,7 +50,6 @@ class Breaker:
         self._until = 0.0
         self._openings = 0
         self._incident = 0  # failures that came one after the other, ever
-        self._counted_at = -math.inf  # when the last of them came
         self._forget()
 
     @property
@@ -101,11 +100,11 @@ class Breaker:
                 if self._corrupt_in_row >= CONSECUTIVE:
                     self._open(now)
             else:
-                later = now - self._counted_at >= SAME_INCIDENT
+                later = not self._counted or now - self._counted[-1] >= SAME_INCIDENT
                 if later or passed.incident == self._incident:
                     self._in_row += 1
                     self._incident += 1
-                    self._counted_at = now
+                    self._counted.append(now)
                 self._note(now, failed=True, slow=kind is Kind.DEADLINE)
 
     def abandoned(self, passed: Pass) -> None:
@@ -123,8 +122,13 @@ class Breaker:
             return False
         failed = sum(o.failed for o in self._last) * 100
         slow = sum(o.slow for o in self._last) * 100
-        recent = now - self._last[0].at <= WITHIN
-        return (recent and failed >= FAILED_SHARE * LAST) or slow >= SLOW_SHARE * LAST
+        span = now - self._last[0].at
+        several = all(o.failed for o in self._last) or (
+            len(self._counted) == CONSECUTIVE
+            and now - self._counted[0] <= max(span, SEVERAL_WITHIN)
+        )
+        share = span <= WITHIN and failed >= FAILED_SHARE * LAST
+        return (share and several) or slow >= SLOW_SHARE * LAST
 
     def _open(self, now: float) -> None:
         self._openings += 1
@@ -142,3 +146,4 @@ class Breaker:
         self._in_row = 0
         self._corrupt_in_row = 0
         self._last: deque[_Outcome] = deque(maxlen=LAST)
+        self._counted: deque[float] = deque(maxlen=CONSECUTIVE)  # when the latest incidents came
