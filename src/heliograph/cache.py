@@ -47,6 +47,12 @@ def _picture(plan: Plan) -> Mapping[str, Any]:
     request = plan.request
     # what a plain request does not have is not there, so that its key stays what it was
     more: dict[str, Any] = {}
+    if request.owner is not None:
+        more["owner"] = request.owner  # nobody gets another user's picture
+    if request.verbatim is not None:
+        more["verbatim"] = [
+            piece if isinstance(piece, str) else piece.sha256 for piece in request.verbatim.pieces
+        ]
     if plan.history:
         more["history"] = [_turn(turn) for turn in plan.history]
     if plan.area is not None:
@@ -165,6 +171,12 @@ class Flights(Generic[T]):
         """Until every flight has landed."""
         while self._all:
             await asyncio.wait(self._all.values())
+
+    async def landed(self, job: str) -> None:
+        """Until no flight of a job is in the air."""
+        tasks = [task for flight, task in self._all.items() if flight.job == job]
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def abandon(self) -> None:
         """Stop every flight; each writes down what is known of it."""

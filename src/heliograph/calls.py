@@ -29,6 +29,7 @@ from heliograph.journal import (
 from heliograph.killpoints import reach
 from heliograph.leases import Lease
 from heliograph.ledger import (
+    accounts_of,
     hold_line,
     release_line,
     reserve_line,
@@ -263,7 +264,7 @@ async def open_call(
             simulated=provider.simulated,
             transport=provider.transport,
             reserved=plan.estimate.high,
-            scopes=scopes_of(now, rules.zone, plan.request.tags),
+            scopes=scopes_of(now, rules.zone, plan.request.tags, accounts_of(plan.request)),
             twin=canonical_key(plan),
             plan=plan_to_document(plan),
             begun=now,

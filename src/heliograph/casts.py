@@ -13,7 +13,7 @@ from typing import Any
 from heliograph.calls import Shelf
 from heliograph.errors import InvalidRequest, Problem, RecordNotFound, WouldOverwrite
 from heliograph.imaging import check_references
-from heliograph.material import CAST, cast_images, keep_input
+from heliograph.material import cast_images, cast_kind, keep_input
 from heliograph.planning.wording import NAME
 from heliograph.types import ROLES, Given, Reference
 
@@ -31,10 +31,17 @@ class KeptCast:
 
 
 class Casts:
-    """The casts of one library."""
+    """The casts of one library, or of one user of a gateway.
 
-    def __init__(self, open_library: Callable[[], Awaitable[Shelf]]) -> None:
+    Args:
+        owner: id of that user; names are unique for each.
+    """
+
+    def __init__(
+        self, open_library: Callable[[], Awaitable[Shelf]], owner: str | None = None
+    ) -> None:
         self._open = open_library
+        self._kind = cast_kind(owner)
 
     async def add(
         self,
@@ -61,7 +68,7 @@ class Casts:
         given = tuple(_given(each) for each in references)
         _check(name, description, given)
         shelf = await self._open()
-        card = await shelf.cabinet.card(CAST, name)
+        card = await shelf.cabinet.card(self._kind, name)
         if card is not None and not force:
             raise WouldOverwrite(
                 f"There is a cast called {name} already.",
@@ -74,15 +81,14 @@ class Casts:
             named = replace(reference, role=said.role or "character", label=label)
             kept.append(await keep_input(named, shelf))
         body = {"description": description.strip(), "references": [_facts(each) for each in kept]}
-        await shelf.cabinet.put(CAST, name, body, version=card.version if card else 0)
+        await shelf.cabinet.put(self._kind, name, body, version=card.version if card else 0)
         return KeptCast(name=name, description=description.strip(), references=tuple(kept))
 
     async def list(self) -> Sequence[KeptCast]:
         """All casts, by name."""
         shelf = await self._open()
-        return [
-            await _kept(card.name, card.body, shelf) for card in await shelf.cabinet.cards(CAST)
-        ]
+        cards = await shelf.cabinet.cards(self._kind)
+        return [await _kept(card.name, card.body, shelf) for card in cards]
 
     async def find(self, name: str) -> KeptCast:
         """One cast.
@@ -91,7 +97,7 @@ class Casts:
             RecordNotFound: there is none of that name.
         """
         shelf = await self._open()
-        card = await shelf.cabinet.card(CAST, name)
+        card = await shelf.cabinet.card(self._kind, name)
         if card is None:
             raise RecordNotFound(
                 f"There is no cast called {name[:40]!r}.",
@@ -106,7 +112,7 @@ class Casts:
             RecordNotFound: there is none of that name.
         """
         await self.find(name)
-        await (await self._open()).cabinet.drop(CAST, name)
+        await (await self._open()).cabinet.drop(self._kind, name)
 
 
 def _given(spelled: str | Path | bytes | Given) -> Given:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 from heliograph import pipeline
 from heliograph.cache import Flight, Flights, canonical_key, fingerprint, ride
@@ -34,63 +34,32 @@ from heliograph.leases import Lease
 from heliograph.library import Library, Store
 from heliograph.material import needs_library
 from heliograph.money import parse_dollars
+from heliograph.options import Options, TurnOptions
 from heliograph.pipeline import Obtained, Order
 from heliograph.planning import DEFAULT_MODEL
-from heliograph.ports import Blobs, Books, Cabinet, Event, Imager, Journal, Observer, Provider
+from heliograph.ports import (
+    Accounts,
+    Blobs,
+    Books,
+    Cabinet,
+    Event,
+    Imager,
+    Jobs,
+    Journal,
+    Observer,
+    Provider,
+)
 from heliograph.providers.emulated import Emulator
 from heliograph.providers.gemini import HOST, Gemini, encode
-from heliograph.providers.http import Listing, unanswered
+from heliograph.providers.http import Channel, Listing, unanswered
 from heliograph.providers.wire import WireRequest
 from heliograph.recovery import Recovered
 from heliograph.sessions import Sessions, Turn
-from heliograph.types import Finish, Given, Plan, Request, Result
+from heliograph.types import Given, Plan, Record, Request, Result
 from heliograph.upstream import Access, Keys, Upstream, dial, is_loopback
 
 CHECK_TIMEOUT = 3.0  # seconds for each step of a free question
 JOIN_WAIT = 1.0  # seconds between looks at a call that another process is making
-
-
-class TurnOptions(TypedDict, total=False):
-    """What `edit` takes besides the prompt and what is to be changed; the fields of `Request`."""
-
-    model: str
-    size: str
-    aspect: str
-    pixels: str
-    use: str
-    references: Sequence[str | Path | bytes | Given]
-    system: str
-    temperature: float
-    top_p: float
-    seed: int
-    safety: dict[str, str]
-    thinking: str
-    include_thoughts: bool
-    tier: str
-    ground: str
-    stream: bool
-    strict: bool
-    max_cost: str  # dollars: "0.30"
-    tags: Sequence[str]
-    fallback: Sequence[str]
-    allow_downgrade: bool
-    fresh: bool
-    idempotency_key: str
-    casts: Sequence[str]
-    context: str
-    region: tuple[int, int, int, int]
-    mask: str | Path | bytes
-    protect: bool
-    feather: int
-    finish: Finish
-
-
-class Options(TurnOptions, total=False):
-    """What `generate` and `plan` take besides the prompt; the fields of `Request`."""
-
-    session: str
-    follows: str
-    base: str | Path | bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +67,15 @@ class _Parts:
     """Everything a paid call needs; satisfies `calls.Tools`."""
 
     provider: Provider
+    channel: Channel
     resumer: Provider  # asks for submitted calls, whatever makes new ones
     imager: Imager
     blobs: Blobs
     books: Books
     journal: Journal
     cabinet: Cabinet
+    accounts: Accounts
+    jobs: Jobs
     lease: Lease
     rules: Rules
     home: Path
@@ -224,7 +196,7 @@ class AsyncHeliograph(Library):
 
     async def admit(self, request: Request) -> Plan:
         """Like `plan_request`, refusing also what `run` would refuse before sending."""
-        return (await self._order(request)).plan
+        return (await self.order(request)).plan
 
     def wire(self, plan: Plan) -> WireRequest:
         """The exact HTTP request of a plan, without its key."""
@@ -247,22 +219,39 @@ class AsyncHeliograph(Library):
         """
         return await self.run(self.request(prompt, **options))
 
-    async def run(self, request: Request) -> Result:
-        """Like `generate`, for a `Request` made elsewhere."""
+    async def run(self, request: Request, *, job: str | None = None) -> Result:
+        """Like `generate`, for a `Request` made elsewhere.
+
+        Args:
+            job: 32 hexadecimal digits that become the id of its record, when it needs a call;
+                calls that a dead process made for it are finished first.
+        """
+        # a request that cannot be sent must not start an emulator or ask for a key
+        return await self.fulfil(await self.order(request), job=job)
+
+    async def fulfil(self, order: Order, *, job: str | None = None) -> Result:
+        """Like `run`, for an order that `order` gave."""
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
         try:
-            # a request that cannot be sent must not start an emulator or ask for a key
-            order = await self._order(request)
             tools = await self._open()
             order = await pipeline.keep_inputs(order, tools)
-            obtained = await self._obtain(order, tools)
+            obtained = await self._obtain(order, tools, job)
             result = await pipeline.deliver(obtained, tools, self._observer)
         finally:
             if task is not None:
                 self._running.discard(task)
         return replace(result, preview=lambda: _preview(result.path))
+
+    async def deliver(self, record: Record, plan: Plan) -> Result:
+        """What `run` gave when the record was made, again: no call, no charge.
+
+        Raises:
+            SizeMismatch: with `strict`, other pixels than asked.
+        """
+        obtained = Obtained(record=record, plan=plan, source="replay")
+        return await pipeline.deliver(obtained, await self._open(), self._observer)
 
     @property
     def _simulates(self) -> bool:
@@ -275,7 +264,12 @@ class AsyncHeliograph(Library):
     async def _shelf_for(self, request: Request) -> Store | None:
         return await self._open_store() if needs_library(request) else None
 
-    async def _order(self, request: Request) -> Order:
+    async def order(self, request: Request) -> Order:
+        """The request checked, priced and ready for `fulfil`; free, and nothing is written.
+
+        Raises:
+            InvalidRequest, CostLimitExceeded: it cannot be sent as it is.
+        """
         shelf = await self._shelf_for(request)
         simulated = self._simulates
         order = await pipeline.admit(request, self.settings.model, shelf, simulated=simulated)
@@ -287,10 +281,10 @@ class AsyncHeliograph(Library):
                 raise InvalidRequest(problems)
         return order
 
-    async def _obtain(self, order: Order, tools: _Parts) -> Obtained:
+    async def _obtain(self, order: Order, tools: _Parts, job: str | None) -> Obtained:
         plan = order.plan
         if plan.request.idempotency_key is not None:
-            return await self._obtain_by_key(order, tools, plan.request.idempotency_key)
+            return await self._obtain_by_key(order, tools, plan.request.idempotency_key, job)
         twin = await pipeline.find_twin(plan, tools)
         if twin is not None:
             return twin
@@ -300,10 +294,12 @@ class AsyncHeliograph(Library):
         if flight is not None:
             return replace(await self._ride(flight), plan=plan, source="joined")
         names = (name,) if shared else ()
-        flight = self._flights.start(lambda f: self._make(order, tools, f), names=names)
+        flight = self._flights.start(lambda f: self._make(order, tools, f, job), names=names)
         return await self._ride(flight)
 
-    async def _obtain_by_key(self, order: Order, tools: _Parts, key: str) -> Obtained:
+    async def _obtain_by_key(
+        self, order: Order, tools: _Parts, key: str, job: str | None
+    ) -> Obtained:
         """One job for one key, whoever asks and how often."""
         plan, name = order.plan, f"key {key}"
         mark = fingerprint(plan, simulated=tools.provider.simulated)
@@ -314,7 +310,7 @@ class AsyncHeliograph(Library):
             joined = flight is not None
             if flight is None:
                 flight = self._flights.start(
-                    lambda f: self._make(order, tools, f), names=(name,), fingerprint=mark
+                    lambda f: self._make(order, tools, f, job), names=(name,), fingerprint=mark
                 )
             elif flight.fingerprint != mark:
                 raise _reused(key)
@@ -336,9 +332,9 @@ class AsyncHeliograph(Library):
         )
 
     async def _make(
-        self, order: Order, tools: _Parts, flight: Flight[Obtained | Claim]
+        self, order: Order, tools: _Parts, flight: Flight[Obtained | Claim], job: str | None
     ) -> Obtained | Claim:
-        return await pipeline.obtain(order, tools, self._observer, flight)
+        return await pipeline.obtain(order, tools, self._observer, flight, job)
 
     async def _ride(self, flight: Flight[Obtained | Claim]) -> Obtained:
         found = await self._wait_for(flight)
@@ -362,6 +358,14 @@ class AsyncHeliograph(Library):
 
     def _is_in_the_air(self, job: str) -> bool:
         return self._flights.has(job)
+
+    async def abandon(self) -> None:
+        """Stop waiting for answers that may be paid for; each is written down as unknown."""
+        await self._flights.abandon()
+
+    async def landed(self, job: str) -> None:
+        """Until nothing of a job is in the air here."""
+        await self._flights.landed(job)
 
     async def recover(self) -> tuple[Recovered, ...]:
         """Finish what processes that are gone had left open, and what waits in this one."""
@@ -389,8 +393,10 @@ class AsyncHeliograph(Library):
             MissingKey, CredentialRejected: there is no key, or it is not accepted.
             UpstreamError: no usable answer within a few seconds.
         """
+        wanted = model or self.settings.model or DEFAULT_MODEL
+        if self._parts is not None:
+            return await self._parts.channel.count_tokens(wanted, text)
         async with self._question() as upstream:
-            wanted = model or self.settings.model or DEFAULT_MODEL
             return await upstream.channel.count_tokens(wanted, text)
 
     @asynccontextmanager
@@ -464,6 +470,7 @@ class AsyncHeliograph(Library):
         return _Parts(
             provider=upstream.provider(settings.transport, cabinet, settings.files),
             resumer=resumer,
+            channel=upstream.channel,
             access=upstream.access,
             emulator=upstream.emulator,
             **vars(store),

@@ -30,6 +30,7 @@
         ├── RecordNotFound                                                   exit 9
         ├── CallTaken             another process has this call in its hands
         ├── CardChanged           it is of another version than was read
+        ├── NameTaken             something else has this name already       exit 2
         └── FinishError           the original is safe, an export failed     exit 3
 
 Invariant: each error says what happened, why, what to do, whether it was charged, and
@@ -335,6 +336,13 @@ class CardChanged(StorageError):
     retryable = True
 
 
+class NameTaken(StorageError):
+    """Something else has this name or id already; nothing was written."""
+
+    code = "name_taken"
+    exit_code = 2
+
+
 class FinishError(StorageError):
     """The original is safe; this export could not be made as asked."""
 
@@ -364,5 +372,6 @@ def revived(document: Mapping[str, Any]) -> HeliographError:
 def _by_code(kind: type[HeliographError]) -> dict[str, type[HeliographError]]:
     found = {kind.code: kind}
     for below in kind.__subclasses__():
-        found |= _by_code(below)
+        if below.__module__ == __name__:  # errors made elsewhere are nobody's to keep
+            found |= _by_code(below)
     return found

@@ -5,6 +5,7 @@ and no byte that may be paid for is deleted before it lies safe elsewhere.
 """
 
 import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from heliograph.looking import Looked, look
 from heliograph.money import dollars
 from heliograph.planning import CONTEXT_LOST
 from heliograph.ports import Books
-from heliograph.provenance import files_of, record_of
+from heliograph.provenance import answer_document, answer_key, files_of, record_of
 from heliograph.storage import (
     plan_from_document,
     record_from_json,
@@ -208,6 +209,8 @@ async def _keep(
     if paths:
         await asyncio.to_thread(quarantine, entry.job, paths, shelf.home)
     files = files_of(looked.images, reply)
+    if plan.request.verbatim is not None:
+        files |= await asyncio.to_thread(_answer_file, call, looked, reply, shelf.home)
     lines: Sequence[LedgerLine] = [*settled, *call.doubts]
     # an earlier run that was killed may have kept it already: then its word stands
     record, lines = await store(record, lines, blobs=shelf.blobs, files=files)
@@ -218,6 +221,16 @@ async def _keep(
     # only now, and only here: everything paid for lies safe elsewhere; nobody waits for it
     _clear_away(spool_of(call, shelf.home))
     return record, failure
+
+
+def _answer_file(call: OpenCall, looked: Looked, reply: Reply, home: Path) -> dict[str, Path]:
+    """The answer's own text, for a client that gets it as it came."""
+    document = answer_document(looked.images, reply)
+    if document is None:
+        return {}
+    path = spool_of(call, home) / "answer.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return {answer_key(call.entry.job): path}
 
 
 def _failure_of(record: Record, reply: Reply, looked: Looked) -> HeliographError | None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from heliograph.errors import BudgetExceeded, CostLimitExceeded
 from heliograph.journal import CallEntry
 from heliograph.money import MAX_MICRO, Cost, MoneyRangeError, Quantities, Rates, cost, dollars
-from heliograph.types import Grounding, LedgerLine, Plan, Usage
+from heliograph.types import Grounding, LedgerLine, Plan, Request, Usage
 
 RESERVE, RELEASE = "reserve", "release"
 SETTLE, ADJUST = "settle", "adjust"
@@ -31,6 +31,7 @@ ACCOUNTS: Mapping[str, str] = {
 TOTAL = "total"
 WINDOWS = ("day", "month")
 TAG = "tag"
+USER, KEY = "user", "key"  # accounts of a gateway: "user/ID" and "key/ID", each with windows
 
 PACIFIC = ZoneInfo("America/Los_Angeles")  # Google's quota and billing calendar
 
@@ -215,17 +216,28 @@ class Balance:
         return self.settled + self.reserved + self.held
 
 
-def scopes_of(now: datetime, zone: ZoneInfo, tags: Sequence[str] = ()) -> tuple[str, ...]:
+def accounts_of(request: Request) -> tuple[str, ...]:
+    """Which accounts of a gateway a request counts against."""
+    user = () if request.owner is None else (f"{USER}/{request.owner}",)
+    key = () if request.access is None else (f"{KEY}/{request.access}",)
+    return user + key
+
+
+def scopes_of(
+    now: datetime, zone: ZoneInfo, tags: Sequence[str] = (), accounts: Sequence[str] = ()
+) -> tuple[str, ...]:
     """What a call that begins now counts against, sorted.
 
     A call counts in the day and month in which it began, whatever the clock says later.
 
     Args:
         zone: in which days and months begin.
+        accounts: such as "user/ID"; each counts as a whole, by day and by month.
     """
     local = now.astimezone(zone)
-    windows = (TOTAL, f"day/{local:%Y-%m-%d}", f"month/{local:%Y-%m}")
-    return tuple(sorted({*windows, *(f"{TAG}/{tag}" for tag in tags)}))
+    windows = (f"day/{local:%Y-%m-%d}", f"month/{local:%Y-%m}")
+    own = {f"{account}/{window}" for account in accounts for window in windows}
+    return tuple(sorted({TOTAL, *windows, *(f"{TAG}/{tag}" for tag in tags), *accounts, *own}))
 
 
 def default_scopes(at: datetime) -> tuple[str, ...]:
@@ -234,9 +246,27 @@ def default_scopes(at: datetime) -> tuple[str, ...]:
 
 
 def budget_of(scope: str) -> str:
-    """The budget that a scope is held against: "day/2026-11-30" → "day"."""
-    kind = scope.partition("/")[0]
-    return kind if kind in WINDOWS else scope
+    """The budget that a scope is held against: "day/2026-11-30" → "day",
+    "user/ID/month/2026-11" → "user/ID/month"."""
+    kind, _, rest = scope.partition("/")
+    if kind in WINDOWS:
+        return kind
+    if kind in (USER, KEY):
+        account, _, window = rest.partition("/")
+        return f"{kind}/{account}/{window.partition('/')[0]}" if window else scope
+    return scope
+
+
+def is_budget(name: str) -> bool:
+    """Whether there can be a budget of this name: "total", "day", "month", "tag/NAME", "user/ID",
+    "user/ID/day", "user/ID/month", and the same for "key/ID"."""
+    kind, slash, rest = name.partition("/")
+    if kind == TAG:
+        return bool(slash and rest)
+    if kind in (USER, KEY):
+        account, _, window = rest.partition("/")
+        return bool(account) and (window in WINDOWS or name == f"{kind}/{account}")
+    return name in (TOTAL, *WINDOWS)
 
 
 def apply(balance: Balance, line: LedgerLine) -> Balance:
@@ -276,9 +306,12 @@ def budget_exceeded(balance: Balance, limit: int, ask: int) -> BudgetExceeded:
 
 
 def _spoken(name: str) -> str:
-    kind, _, tag = name.partition("/")
+    kind, _, rest = name.partition("/")
     spoken = {TOTAL: "budget", "day": "budget of the day", "month": "budget of the month"}
-    return spoken.get(kind, f"budget of tag {tag}")
+    if kind in (USER, KEY):
+        window = rest.partition("/")[2]
+        return f"budget of this {kind}" + (f" for the {window}" if window else "")
+    return spoken.get(kind, f"budget of tag {rest}")
 
 
 def month_start(now: datetime) -> datetime:

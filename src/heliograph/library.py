@@ -19,7 +19,18 @@ from heliograph.imaging import VipsImager, ending, read_header
 from heliograph.journal import CallEntry, Stage
 from heliograph.keeping import all_cleared, resolve, resolve_without_call
 from heliograph.leases import Lease
-from heliograph.ledger import HOLD, HOLD_RELEASE, TAG, TOTAL, WINDOWS, Balance, scopes_of
+from heliograph.ledger import (
+    HOLD,
+    HOLD_RELEASE,
+    KEY,
+    TAG,
+    TOTAL,
+    USER,
+    WINDOWS,
+    Balance,
+    is_budget,
+    scopes_of,
+)
 from heliograph.money import MAX_MICRO, dollars, parse_dollars
 from heliograph.observe import fan_out, log_event
 from heliograph.planning import plan as make_plan
@@ -27,12 +38,14 @@ from heliograph.planning.check import is_tag
 from heliograph.planning.cover import refuse_enlarging
 from heliograph.planning.uses import for_picture
 from heliograph.ports import (
+    Accounts,
     Blobs,
     Books,
     Cabinet,
     CostRow,
     Finding,
     Imager,
+    Jobs,
     Journal,
     Observer,
     Provider,
@@ -67,6 +80,8 @@ class Store:
     books: Books
     journal: Journal
     cabinet: Cabinet
+    accounts: Accounts
+    jobs: Jobs
     lease: Lease
     rules: Rules
     home: Path
@@ -193,10 +208,13 @@ class Library:
         return await (await self._open_store()).journal.budgets()
 
     async def balances(self) -> Sequence[Balance]:
-        """What is taken now of the total, the day, the month and every tag with a budget."""
+        """What is taken now of the total, the day, the month and whatever else has a budget."""
         store = await self._open_store()
-        tags = [n.partition("/")[2] for n in await store.journal.budgets() if n.startswith("tag/")]
-        return await store.journal.balances(scopes_of(datetime.now(UTC), store.rules.zone, tags))
+        named = [name.split("/") for name in await store.journal.budgets()]
+        tags = ["/".join(rest) for kind, *rest in named if kind == TAG]
+        accounts = {f"{kind}/{rest[0]}" for kind, *rest in named if kind in (USER, KEY)}
+        scopes = scopes_of(datetime.now(UTC), store.rules.zone, tags, tuple(accounts))
+        return await store.journal.balances(scopes)
 
     async def audit(self) -> Sequence[Finding]:
         """Everything that does not add up in the books; nothing, normally."""
@@ -311,6 +329,10 @@ class Library:
 
     # ------------------------------------------------------------ opening
 
+    async def store(self) -> Store:
+        """The open library, for whoever builds on it."""
+        return await self._open_store()
+
     async def _open_store(self) -> Store:
         async with self._building:
             return await self._store_unlocked()
@@ -334,6 +356,8 @@ class Library:
                 books=storage.books,
                 journal=storage.journal,
                 cabinet=storage.cabinet,
+                accounts=storage.accounts,
+                jobs=storage.jobs,
                 lease=await asyncio.to_thread(Lease, settings.home),
                 rules=_rules(settings),
                 home=settings.home,
@@ -364,7 +388,7 @@ def _rules(settings: Settings) -> Rules:
 
 def _budget_name(name: str) -> str:
     kind, _, tag = name.partition("/")
-    if name in (TOTAL, *WINDOWS) or (kind == TAG and is_tag(tag)):
+    if is_tag(tag) if kind == TAG else is_budget(name):
         return name
     problem = Problem(
         field="budget",

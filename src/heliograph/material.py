@@ -97,7 +97,7 @@ async def gather(request: Request, shelf: Shelf, *, simulated: bool) -> Gathered
     """
     own = await asyncio.to_thread(checked, request)
     if request.session or request.region is not None or request.mask is not None:
-        own = tuple(replace(each, key=_key(each)) for each in own)
+        own = tuple(replace(each, key=kept_key(each)) for each in own)
     material = Material()
     before: tuple[Reference, ...] = ()
     if request.follows is not None:
@@ -111,7 +111,7 @@ async def gather(request: Request, shelf: Shelf, *, simulated: bool) -> Gathered
         history, notes = await turns_of(chain, request.context, shelf, simulated=simulated)
         before = await _repainted(request.follows, shelf)
         material = Material(history=history, notes=notes)
-    casts, images = await _casts(request.casts, shelf)
+    casts, images = await _casts(request.casts, cast_kind(request.owner), shelf)
     area = await _area(request, own, shelf)
     marks = () if area is None else (replace(await marked(area, shelf), role="mark"),)
     bases = tuple(r for r in own if r.role == "base")
@@ -128,7 +128,7 @@ async def keep_input(reference: Reference, shelf: Shelf) -> Reference:
     Raises:
         InvalidRequest: the file changed while it was read.
     """
-    key = _key(reference)
+    key = kept_key(reference)
     if not await shelf.blobs.keys(key):
         scratch = shelf.home / DERIVED / "inputs"
         copy = await asyncio.to_thread(_copy, reference, scratch)
@@ -138,7 +138,8 @@ async def keep_input(reference: Reference, shelf: Shelf) -> Reference:
     return replace(reference, source=source, key=key)
 
 
-def _key(reference: Reference) -> str:
+def kept_key(reference: Reference) -> str:
+    """The blob key under which the library keeps an input image."""
     return blob_key(reference.sha256, SUFFIXES[reference.media_type])
 
 
@@ -233,14 +234,20 @@ def _nothing_to_change(request: Request) -> Reference:
 # ---------------------------------------------------------------- casts
 
 
+def cast_kind(owner: str | None) -> str:
+    """Under which kind of card the casts of a gateway's user lie; those of nobody are the
+    library's own."""
+    return CAST if owner is None else f"{CAST}/{owner}"
+
+
 async def _casts(
-    names: Sequence[str], shelf: Shelf
+    names: Sequence[str], kind: str, shelf: Shelf
 ) -> tuple[tuple[Cast, ...], tuple[Reference, ...]]:
     casts, images, problems = [], [], []
     for name in names:
-        card = await shelf.cabinet.card(CAST, name)
+        card = await shelf.cabinet.card(kind, name)
         if card is None:
-            known = tuple(c.name for c in await shelf.cabinet.cards(CAST))
+            known = tuple(c.name for c in await shelf.cabinet.cards(kind))
             problems.append(
                 Problem(field="casts", value=name, message="is no kept cast.", nearest=known[:5])
             )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.cache import Flight, canonical_key, fingerprint
-from heliograph.calls import OpenCall, Shelf, Tools, open_call, unbroken
+from heliograph.calls import MOST_CALLS, OpenCall, Shelf, Tools, open_call, unbroken
 from heliograph.errors import (
     Charged,
     HeliographError,
@@ -46,11 +46,22 @@ from heliograph.ledger import hold_line, refuse_above_limit
 from heliograph.material import checked, gather, kept_inputs
 from heliograph.money import dollars
 from heliograph.planning import plan as make_plan
+from heliograph.planning.cover import enlarges
 from heliograph.planning.failover import fallback_plans
 from heliograph.ports import Event, Imager, Observer
 from heliograph.providers.kinds import POLICY, kind_of, model_is_gone
 from heliograph.repaint import protected
-from heliograph.types import Export, ExportSpec, LedgerLine, Plan, Record, Request, Result, Verdict
+from heliograph.types import (
+    Export,
+    ExportSpec,
+    LedgerLine,
+    Plan,
+    Record,
+    Reference,
+    Request,
+    Result,
+    Verdict,
+)
 
 WRONG = (Verdict.DOWNGRADED, Verdict.RATIO_MISMATCH)
 LEAST_FREE = 256 << 20  # bytes
@@ -114,7 +125,9 @@ async def prepare(
 ) -> Plan:
     """Check the references and plan; free, and nothing leaves the machine."""
     if shelf is None:
-        references = await asyncio.to_thread(checked, request)
+        references: tuple[Reference, ...] = ()
+        if request.references or request.base is not None:
+            references = await asyncio.to_thread(checked, request)
         return make_plan(request, references, default_model=model)
     gathered = await gather(request, shelf, simulated=simulated)
     return make_plan(request, gathered.references, material=gathered.material, default_model=model)
@@ -161,9 +174,12 @@ def may_share(plan: Plan, tools: Tools) -> bool:
 
 
 async def obtain(
-    order: Order, tools: Tools, observer: Observer, flight: Flight[Any]
+    order: Order, tools: Tools, observer: Observer, flight: Flight[Any], job: str | None = None
 ) -> Obtained | Claim:
     """Make one image, with the repeats and fallbacks that are allowed.
+
+    Args:
+        job: its id, where somebody has given it one; earlier calls of it cost nothing.
 
     Returns:
         The kept image; or what the idempotency key of the request stands for already.
@@ -172,9 +188,12 @@ async def obtain(
         HeliographError: see the tree in errors.py; `record_id` names what was kept.
     """
     doubted: list[OpenCall] = []
-    job = flight.job = secrets.token_hex(16)
+    resumes = job is not None
+    job = flight.job = job or secrets.token_hex(16)
     try:
-        return await _obtain(job, order, tools, observer, flight=flight, doubted=doubted)
+        return await _obtain(
+            job, order, tools, observer, flight=flight, doubted=doubted, resumes=resumes
+        )
     except HeliographError as error:
         if doubted and error.charged is Charged.NO:
             # this failure cost nothing, but an earlier call of the job may have
@@ -199,12 +218,14 @@ async def _obtain(
     *,
     flight: Flight[Any],
     doubted: list[OpenCall],
+    resumes: bool,
 ) -> Obtained | Claim:
     mark = fingerprint(order.plan, simulated=tools.provider.simulated)
     doubts: list[LedgerLine] = []
     notes: list[str] = []
     plans = list(order.plans)
-    number = 0
+    # a job that a dead process had begun goes on with the next number
+    number = len(await tools.journal.calls(job=job, limit=MOST_CALLS)) if resumes else 0
     while True:
         plan, number = plans[0], number + 1
         say = _teller(observer, job)
@@ -213,6 +234,7 @@ async def _obtain(
         call = await open_call(job, number, plan, tools, mark=mark, doubts=doubts)
         if isinstance(call, Claim):
             return call
+        say("reserved", call=call.entry.id, micro=call.entry.reserved)
         try:
             record = await _one_call(call, tools, observer, flight, notes)
         except HeliographError as error:
@@ -255,7 +277,7 @@ async def _one_call(
     if limit is not None and limit < 2 * high:
         may_repeat = False  # both might be charged
     try:
-        await asyncio.to_thread(spool.mkdir, parents=True, mode=0o700)
+        spool.mkdir(parents=True, mode=0o700)  # quicker than handing it to a thread
         reply = await tools.provider.generate(call.plan, spool, call, watch)
         refuse_unmarked(reply, call.plan)
     except HeliographError as error:
@@ -363,13 +385,26 @@ async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Resul
 
 async def _finished(obtained: Obtained, original: Path, tools: Tools) -> tuple[Export, ...]:
     record, plan = obtained.record, obtained.plan
+    wanted = tuple(_within(record, plan.exports))
     if plan.area is None or not plan.area.protect:
-        return await export(record, original, plan.exports, tools.imager, tools.home)
+        return await export(record, original, wanted, tools.imager, tools.home)
     # what stays as it was is put back first: the files are made of that
     with kept_whatever(record, original):
         whole = await protected(record, tools)
-    made = await export(record, whole.path, plan.exports, tools.imager, tools.home)
+    made = await export(record, whole.path, wanted, tools.imager, tools.home)
     return made if any(e.name == "export" for e in made) else (whole, *made)
+
+
+def _within(record: Record, specs: Sequence[ExportSpec]) -> Iterator[ExportSpec]:
+    """The exports that a picture of fewer pixels than asked can be made into.
+
+    Blown up it would look like what was ordered, and not be it: then the original is delivered,
+    with the verdict and the warning of its record.
+    """
+    have = None if record.result is None else record.result.pixels
+    for spec in specs:
+        if have is None or spec.pixels is None or not enlarges(have, spec.pixels):
+            yield spec
 
 
 def _refuse_mismatch(obtained: Obtained) -> None:

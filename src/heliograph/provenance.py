@@ -71,6 +71,7 @@ def record_of(
         parents=tuple(r.sha256 for r in plan.references if r.role != "mark"),
         session=plan.request.session,
         follows=plan.request.follows,
+        owner=plan.request.owner,
     )
 
 
@@ -81,7 +82,7 @@ def request_facts(plan: Plan) -> Mapping[str, Any]:
     records of the turns that went back, with the SHA-256 of their images.
     """
     facts = {k: v for k, v in plain(plan.request).items() if not _is_nothing(v)}
-    for name in ("base", "mask", "region"):
+    for name in ("base", "mask", "region", "verbatim"):
         facts.pop(name, None)  # told by references and area
     facts["finish"] = {k: v for k, v in facts["finish"].items() if not _is_nothing(v)}
     facts["references"] = [_reference_facts(r) for r in plan.references]
@@ -136,6 +137,28 @@ def files_of(images: Sequence[Image], reply: Reply) -> dict[str, Path]:
         if part.signature:
             files[_signature_key(part.signature)] = part.signature.path
     return files
+
+
+def answer_key(record_id: str) -> str:
+    """Blob key of a record's answer as it came, where it is kept."""
+    return f"answers/{record_id}.json"
+
+
+def answer_document(images: Sequence[Image], reply: Reply) -> Mapping[str, Any] | None:
+    """The answer as it came: its text, and the blob keys of the strings that were taken out.
+
+    None when one of them is not kept, as of an image that arrived damaged.
+    """
+    if reply.answered is None:
+        return None
+    keys = {i.received or i.sha256: blob_key(i.sha256, i.header.suffix) for i in images}
+    for part in _parts(reply):
+        if part.signature:
+            keys[part.signature.sha256] = _signature_key(part.signature)
+    strings = {name: keys.get(digest) for name, digest in reply.answered.strings.items()}
+    if not all(strings.values()):
+        return None
+    return {"skeleton": reply.answered.skeleton, "strings": strings}
 
 
 def _turn(reply: Reply, images: Sequence[Image]) -> tuple[Mapping[str, Any], ...]:

@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from heliograph.casts import Casts, KeptCast
-from heliograph.client import AsyncHeliograph, Options, TurnOptions
+from heliograph.client import AsyncHeliograph
 from heliograph.errors import ConfigurationError
 from heliograph.journal import CallEntry, Stage
 from heliograph.ledger import Balance
 from heliograph.library import ExportOptions
+from heliograph.options import Options, TurnOptions
 from heliograph.ports import CostRow, Finding, Observer
 from heliograph.recovery import Recovered
 from heliograph.sessions import Listed, Node, Session, Sessions, Turn

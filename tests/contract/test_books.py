@@ -25,7 +25,7 @@ from heliograph.types import Outcome, Role
 
 
 async def test_a_kept_record_comes_back_equal(books: Books) -> None:
-    record = a_record(session="s-1", follows="rec-0000")
+    record = a_record(session="s-1", follows="rec-0000", owner="user-1")
     await books.keep(record, [a_line(record)])
     assert await books.find(record.id) == record
     assert await books.lines(record.id) == (a_line(record),)
@@ -49,7 +49,7 @@ async def test_a_record_of_few_words_comes_back_equal(books: Books) -> None:
 )
 async def test_any_text_comes_back_equal(books: Books, prompt: str) -> None:
     record = a_record(prompt=prompt, texts=(prompt,), request={"p": prompt}, finish_reason=prompt)
-    record = replace(record, session=prompt, follows=prompt)
+    record = replace(record, session=prompt, follows=prompt, owner=prompt)
     await books.keep(record, [a_line(record, detail={"note": prompt})])
     assert await books.find(record.id) == record
     assert (await books.lines(record.id))[0].detail == {"note": prompt}
@@ -90,6 +90,7 @@ async def test_same_id_with_other_content_is_refused(books: Books) -> None:
         a_record(usage={}),
         a_record(session="another"),
         a_record(follows="another"),
+        a_record(owner="another"),
     ]
     for other in changed:
         with pytest.raises(StorageError, match="kept already"):
@@ -231,6 +232,34 @@ async def test_costs_are_grouped_and_never_mix_simulated_money(books: Books) -> 
     )
 
 
+async def test_costs_are_counted_for_each_owner(books: Books) -> None:
+    owners = {"rec-1": "ada", "rec-2": None, "rec-3": "ada", "rec-4": "Ada", "rec-5": "\0\ud800"}
+    for record_id, owner in owners.items():
+        record = a_record(record_id, owner=owner)
+        await books.keep(record, [a_line(record)])
+    toy = a_record("toy-1", owner="ada", simulated=True)
+    await books.keep(toy, [a_line(toy)])
+
+    def row(group: str, calls: int, *, simulated: bool = False) -> CostRow:
+        return CostRow(
+            group=group, calls=calls, images=calls, micro=calls * 240_000, simulated=simulated
+        )
+
+    assert await books.costs("owner") == (
+        row("", 1),
+        row("\0\ud800", 1),
+        row("Ada", 1),
+        row("ada", 2),
+        row("ada", 1, simulated=True),
+    )
+    assert await books.costs("month", owner="ada") == (
+        row("2026-11", 2),
+        row("2026-11", 1, simulated=True),
+    )
+    assert await books.costs("owner", owner="\0\ud800") == (row("\0\ud800", 1),)
+    assert await books.costs("owner", owner="") == ()
+
+
 async def test_a_call_of_two_lines_counts_once(books: Books) -> None:
     record = a_record()
     await books.keep(record, [a_line(record, "one", micro=100), a_line(record, "two", micro=50)])
@@ -259,7 +288,7 @@ async def test_sums_pass_the_range_of_one_line(books: Books) -> None:
 
 
 async def test_unknown_grouping_lists_the_valid_ones(books: Books) -> None:
-    with pytest.raises(ValueError, match="day, month, model, size, tier"):
+    with pytest.raises(ValueError, match="day, month, model, size, tier, owner"):
         await books.costs("week")
     with pytest.raises(ValueError, match="no time zone"):
         await books.costs("day", since=NOON.replace(tzinfo=None))

@@ -217,3 +217,25 @@ def test_the_preview_for_notebooks_is_a_png(original: Path) -> None:
     assert data.startswith(b"\x89PNG")
     with pytest.raises(FinishError):
         DirectImager().preview_png(original.with_name("missing"))
+
+
+async def test_a_level_of_tiles(imager: Imager, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    exif[0x010E] = "PRIVATE"
+    picture = saved(tmp_path / "a.jpg", encoded(natural(300, 200), "jpeg", exif=exif))
+    (folder := tmp_path / "made").mkdir()
+    made = await imager.tiles(picture, Pixels(100, 150), folder, side=80, overlap=1)
+    assert made.parent == folder
+    assert files_in(made) == ["0_0.webp", "0_1.webp", "1_0.webp", "1_1.webp"]
+    data = bytes_of(made / "1_1.webp")
+    assert b"PRIVATE" not in data
+    with Image.open(made / "0_1.webp") as tile:
+        assert tile.size == (81, 71)
+
+
+async def test_tiles_of_what_is_no_picture(imager: Imager, tmp_path: Path) -> None:
+    bad = saved(tmp_path / "bad", b"<html>")
+    with pytest.raises(FinishError):
+        await imager.tiles(bad, Pixels(1, 1), tmp_path, side=80, overlap=1)
+    assert files_in(tmp_path) == ["bad"]

@@ -1,6 +1,7 @@
 """What every implementation of the `Books` port must know of sessions."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -81,6 +82,30 @@ async def test_sessions_are_listed_newest_activity_first(books: Books) -> None:
     assert await books.sessions(limit=0) == ()
     with pytest.raises(ValueError, match="negative"):
         await books.sessions(limit=-1)
+
+
+async def test_an_owner_sees_own_records_of_sessions_alone(books: Books) -> None:
+    for number, (session, owner) in enumerate(
+        [("s-1", "ada"), ("s-2", "bob"), ("s-1", "ada"), ("s-3", None), ("s-1", "bob")]
+    ):
+        record = a_record(f"r-{number}", session=session, owner=owner)
+        await books.keep(replace(record, created=NOON + number * SECOND, prompt=record.id), [])
+    (own,) = await books.sessions(limit=9, owner="ada")
+    assert own == SessionRow(
+        id="s-1",
+        turns=2,
+        begun=NOON,
+        changed=NOON + 2 * SECOND,
+        micro=480_000,
+        first="r-0",
+        last="r-2",
+    )
+    assert [(row.id, row.turns) for row in await books.sessions(limit=9, owner="bob")] == [
+        ("s-1", 1),
+        ("s-2", 1),
+    ]
+    assert await books.sessions(limit=9, owner="") == ()
+    assert len(await books.sessions(limit=9)) == 3
 
 
 async def test_no_records_no_sessions(books: Books) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.docs.fenced import ROOT
 
 from heliograph import AsyncHeliograph, Finish, Heliograph, Request
-from heliograph.client import Options
+from heliograph.options import Options
 from heliograph.types import Export, Outcome, Record, Result, Role, Verdict
 
 LIBRARY = (ROOT / "docs/reference/library.md").read_text(encoding="utf-8")

@@ -161,7 +161,7 @@ def public_names_have_docstrings(module: Module) -> Iterator[Violation]:
     """Public classes and functions of a public module; methods when they are not plain to read.
 
     Not asked of: what is nested in a function, methods of a class with bases (they answer to the
-    base's words), methods named in a port (`ports.py` documents them), dunders, properties, a
+    base's words), methods named in a port (`ports` documents them), dunders, properties, a
     function named like its module (the module's own words are its), numbered migrations, and
     whatever has a body of one or two statements.
     """
@@ -267,5 +267,5 @@ def _is_silent(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _port_methods() -> frozenset[str]:
     from tests.shape.source import modules
 
-    ports = next(m for m in modules() if m.place == "ports.py")
-    return frozenset(name.rpartition(".")[2] for name, _ in functions(ports.tree))
+    ports = [module for module in modules() if module.place.startswith("ports/")]
+    return frozenset(name.rpartition(".")[2] for p in ports for name, _ in functions(p.tree))

@@ -42,7 +42,8 @@ def drawing() -> dict[str, Branch]:
 
 
 def tree(of: type[HeliographError] = HeliographError) -> list[type[HeliographError]]:
-    below = [c for c in of.__subclasses__() if c.__module__.startswith("heliograph.")]
+    # what the gateway refuses by itself is no part of it; see `server/faults.py`
+    below = [c for c in of.__subclasses__() if c.__module__ == HeliographError.__module__]
     return [of, *(e for c in below for e in tree(c))]
 
 
@@ -84,7 +85,8 @@ def test_every_error_lives_in_errors() -> None:
     elsewhere = [
         f"{module.place}:{node.lineno}: {node.name}"
         for module in modules()
-        if module.place != "errors.py"
+        # what the gateway itself refuses is an HTTP answer; no caller of the library meets it
+        if module.place not in ("errors.py", "server/faults.py")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef)
         and any(isinstance(b, ast.Name) and b.id in drawing() for b in node.bases)

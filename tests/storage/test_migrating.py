@@ -18,9 +18,9 @@ from heliograph.errors import StorageError
 from heliograph.storage import record_from_json
 from heliograph.storage.engine import connect
 from heliograph.storage.migrating import MIGRATIONS, bring_up_to_date, head
-from heliograph.storage.row import image_rows, line_row, record_row
+from heliograph.storage.row import image_rows, line_row, listing_row, record_row
 from heliograph.storage.sql_books import SqlBooks
-from heliograph.storage.tables import ledger, metadata, record_images, records
+from heliograph.storage.tables import ledger, listing, metadata, record_images, records
 
 GOLDEN = Path(__file__).with_name("record_v1.json")
 OPEN = "import sys; from heliograph.storage.sql_books import SqlBooks; SqlBooks(sys.argv[1])"
@@ -98,7 +98,7 @@ def test_an_older_database_moves_on_and_keeps_its_rows(url: str, future: Path) -
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         connection.exec_driver_sql(
             "INSERT INTO records VALUES ('r1','2026-11-30','kept','p','m',NULL,NULL,'standard',"
-            "NULL,5,'{}',0,'u','{}','{}','{}','{}','[]','[]','[]',NULL,NULL,NULL,1,'[]',NULL,NULL)"
+            "NULL,5,'{}',0,'u','{}','{}','{}','{}','[]','[]','[]',NULL,NULL,NULL,1,'[]',NULL,NULL,NULL)"
         )
         connection.exec_driver_sql(kept)
     number = add_migration(future)
@@ -167,6 +167,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_row_has_every_column_and_a_record_every_field() -> None:
     record, (line,) = record_from_json(GOLDEN.read_bytes())
     assert set(record_row(record)) == set(records.columns.keys())
+    assert set(listing_row(record)) == set(listing.columns.keys())
     assert set(line_row(line)) == set(ledger.columns.keys())
     for row in image_rows(record):
         assert set(row) == set(record_images.columns.keys())

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.test_accounts import a_user
+from tests.contract.test_jobs import a_job
 
 from heliograph.errors import ConfigurationError, HeliographError, StorageError
 from heliograph.storage import LocalBlobs, ObjectBlobs, blobs_at, keep, open_storage
@@ -46,6 +48,17 @@ async def test_opens_again_what_was_kept(tmp_path: Path, new_call: NewCall) -> N
         await storage.close()
     storage = open_storage(tmp_path / "data")
     assert await storage.books.find("rec-0001") == call.record
+    await storage.close()
+
+
+async def test_users_and_jobs_are_in_the_same_database(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path / "data")
+    await storage.accounts.add_user(a_user())
+    assert await storage.jobs.submit(a_job()) is None
+    await storage.close()
+    storage = open_storage(tmp_path / "data")
+    assert await storage.accounts.users() == (a_user(),)
+    assert await storage.jobs.jobs(limit=9) == (a_job(),)
     await storage.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from heliograph.ports import Blobs, Books
+from heliograph.ports import Blobs, Books, Search
 from heliograph.storage import LocalBlobs, MemoryBooks, ObjectBlobs, keep, rebuild, sidecar_key
 from heliograph.storage.cost_report import GROUPS
 from heliograph.storage.sql_books import SqlBooks
@@ -41,6 +41,7 @@ async def fill(blobs: Blobs, books: Books, new_call: NewCall) -> list[str]:
             outcome=Outcome.KEPT if roles else Outcome.UNKNOWN,
             simulated=number % 3 == 0,
             tier="flex" if number % 2 else "standard",
+            owner="ada" if number % 5 else None,
         )
         await keep(call.record, call.lines, blobs=blobs, books=books, files=call.files)
         ids.append(call.record.id)
@@ -49,6 +50,7 @@ async def fill(blobs: Blobs, books: Books, new_call: NewCall) -> list[str]:
 
 async def everything(books: Books, ids: list[str]) -> list[object]:
     said: list[object] = [await books.recent(limit=99)]
+    said += [await books.search(Search(owner="ada"), limit=99), await books.facets(Search())]
     said += [await books.costs(by) for by in GROUPS]
     said += [await books.lines(record_id) for record_id in ids]
     return said

@@ -14,7 +14,8 @@ from heliograph.errors import StorageError
 from heliograph.storage import record_from_json, record_to_json, sidecar_key
 from heliograph.types import LedgerLine, Record, Role
 
-GOLDEN = Path(__file__).with_name("record_v3.json")
+GOLDEN = Path(__file__).with_name("record_v4.json")
+FREE = Path(__file__).with_name("record_v3.json")  # names no owner
 OLD = Path(__file__).with_name("record_v2.json")  # names no session
 OLDER = Path(__file__).with_name("record_v1.json")  # nor do its lines name call or scopes
 
@@ -85,7 +86,15 @@ def test_the_golden_sidecar_of_version_0_2_reads_as_it_was() -> None:
     newer, same = record_from_json(GOLDEN.read_bytes())
     assert (record.session, record.follows) == (None, None)
     assert (newer.session, newer.follows) == ("5e55100000000000000000000000000a", "01kb3m0000q0")
-    assert (record, lines) == (replace(newer, session=None, follows=None), same)
+    alone = replace(newer, session=None, follows=None, owner=None)
+    assert (record, lines) == (alone, same)
+
+
+def test_a_golden_sidecar_without_an_owner_reads_as_it_was() -> None:
+    record, lines = record_from_json(FREE.read_bytes())
+    newer, same = record_from_json(GOLDEN.read_bytes())
+    assert (record.owner, newer.owner) == (None, "a11ce00000000000000000000000000a")
+    assert (record, lines) == (replace(newer, owner=None), same)
 
 
 def test_equal_records_give_equal_bytes() -> None:

@@ -18,6 +18,7 @@ from heliograph.types import (
     Anchor,
     Area,
     Cast,
+    Enclosed,
     Estimate,
     ExportSpec,
     Finish,
@@ -29,6 +30,7 @@ from heliograph.types import (
     Request,
     Signature,
     Turn,
+    Verbatim,
 )
 
 RATES = Rates(input_pico=2_000_000, text_pico=12_000_000, image_pico=120_000_000)
@@ -91,6 +93,10 @@ areas = st.sampled_from(
     ]
 )
 references = st.lists(st.sampled_from([REFERENCE, OTHER]), max_size=3).map(tuple)
+ENCLOSED = Enclosed(path=Path("a"), size=3, sha256="5" * 64, media_type="image/png")
+bodies = st.none() | st.lists(
+    texts | st.sampled_from([ENCLOSED, replace(ENCLOSED, sha256="6" * 64)]), max_size=3
+).map(lambda pieces: Verbatim(pieces=tuple(pieces), images=1, words=""))
 # what can change the picture, what only changes what is made of it, and values of each
 PICTURE: dict[str, st.SearchStrategy[Any]] = {
     "model": texts,
@@ -106,6 +112,8 @@ PICTURE: dict[str, st.SearchStrategy[Any]] = {
     "request.seed": st.none() | st.integers(-(2**31), 2**31 - 1),
     "request.safety": st.dictionaries(texts, texts, max_size=3),
     "request.include_thoughts": st.booleans(),
+    "request.verbatim": bodies,
+    "request.owner": maybe_text,  # nobody gets another user's picture
     "history": histories,
     "words": texts.filter(bool),
     "area": areas,
@@ -161,6 +169,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "request.idempotency_key": "k",
     # what it goes on from is told by the turns; in a session also by itself, see below
     "request.follows": "e" * 32,
+    "request.access": "k",
     # the plan's own turns, words, images and area count
     "request.casts": ("hero",),
     "request.base": b"x",

@@ -14,12 +14,14 @@ from heliograph.errors import Charged, CostLimitExceeded
 from heliograph.ledger import (
     ACCOUNTS,
     Balance,
+    accounts_of,
     apply,
     budget_exceeded,
     budget_of,
     default_scopes,
     hold_line,
     hold_release_line,
+    is_budget,
     month_start,
     refuse_above_limit,
     release_line,
@@ -374,10 +376,36 @@ def test_a_call_counts_where_it_began() -> None:
         ("month/2026-11", "month"),
         ("tag/day", "tag/day"),
         ("tag/a", "tag/a"),
+        ("user/ab12", "user/ab12"),
+        ("user/ab12/day/2026-11-30", "user/ab12/day"),
+        ("user/ab12/month/2026-11", "user/ab12/month"),
+        ("key/xY9", "key/xY9"),
+        ("key/xY9/day/2026-11-30", "key/xY9/day"),
     ],
 )
 def test_the_budget_of_a_scope(scope: str, budget: str) -> None:
     assert budget_of(scope) == budget
+
+
+def test_a_call_of_a_gateway_counts_for_its_user_and_key() -> None:
+    now = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+    accounts = accounts_of(Request(prompt="A fox", owner="u1", access="k1"))
+    assert accounts == ("user/u1", "key/k1")
+    assert accounts_of(Request(prompt="A fox")) == ()
+    scopes = scopes_of(now, ZoneInfo("UTC"), (), accounts)
+    assert set(scopes) - set(default_scopes(now)) == {
+        *("user/u1", "user/u1/day/2026-11-30", "user/u1/month/2026-11"),
+        *("key/k1", "key/k1/day/2026-11-30", "key/k1/month/2026-11"),
+    }
+    assert all(is_budget(budget_of(scope)) for scope in scopes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "user", "user/", "user/a/", "user/a/week", "user/a/day/x", "key/", "tag", "tag/", "days"],
+)
+def test_what_is_no_budget(name: str) -> None:
+    assert not is_budget(name)
 
 
 @pytest.mark.parametrize(
@@ -387,6 +415,8 @@ def test_the_budget_of_a_scope(scope: str, budget: str) -> None:
         ("day/2026-11-30", "day", "The budget of the day has"),
         ("month/2026-11", "month", "The budget of the month has"),
         ("tag/campaign", "tag/campaign", "The budget of tag campaign has"),
+        ("user/u1", "user/u1", "The budget of this user has"),
+        ("key/k1/day/2026-11-30", "key/k1/day", "The budget of this key for the day has"),
     ],
 )
 def test_a_budget_that_has_not_enough_left(scope: str, budget: str, words: str) -> None:

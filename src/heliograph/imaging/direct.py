@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heliograph.ports import AreaShape, Cell, Inspection
-from heliograph.types import Export, ExportSpec
+from heliograph.types import Export, ExportSpec, Pixels
 
 _ONE_AT_A_TIME = threading.Lock()
 _PREVIEW_SIDE = 1024  # px
@@ -97,6 +97,22 @@ class DirectImager:
             from heliograph.imaging.sheet import sheet
 
             return sheet(cells, folder, columns=columns, title=title)
+
+        return await _alone(work)
+
+    async def tiles(
+        self, picture: Path, pixels: Pixels, folder: Path, *, side: int, overlap: int
+    ) -> Path:
+        """One level of a deep zoom.
+
+        Raises:
+            FinishError: it cannot be made.
+        """
+
+        def work() -> Path:
+            from heliograph.imaging.tiling import tiles
+
+            return tiles(picture, pixels, folder, side=side, overlap=overlap)
 
         return await _alone(work)
 

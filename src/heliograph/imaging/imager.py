@@ -18,12 +18,13 @@ from heliograph.imaging.protocol import (
     ask_inspect,
     ask_mark,
     ask_sheet,
+    ask_tiles,
     read_export,
     read_inspection,
     read_path,
 )
 from heliograph.ports import AreaShape, Cell, Inspection
-from heliograph.types import Export, ExportSpec
+from heliograph.types import Export, ExportSpec, Pixels
 
 
 class VipsImager:
@@ -139,6 +140,18 @@ class VipsImager:
         """
         job = ask_sheet(cells, folder, columns=columns, title=title)
         return await self._make("contact sheet", job, more=float(len(cells)))
+
+    async def tiles(
+        self, picture: Path, pixels: Pixels, folder: Path, *, side: int, overlap: int
+    ) -> Path:
+        """One level of a deep zoom.
+
+        Raises:
+            FinishError: it cannot be made, or not in time.
+            StorageError: no worker can be started.
+        """
+        job = ask_tiles(picture, pixels, folder, side=side, overlap=overlap)
+        return await self._make("level of tiles", job)
 
     async def close(self) -> None:
         """End all workers; jobs that still run or wait fail."""

@@ -2,7 +2,7 @@
 
     {"id": 1, "inspect": "/path"}                          → {"id": 1, "inspection": {…}}
     {"id": 2, "finish": {"original", "spec", "folder"}}    → {"id": 2, "export": {…}}
-    {"id": 3, "mark" | "blend" | "fit" | "sheet": {…}}     → {"id": 3, "path": "/path"}
+    {"id": 3, "mark" | "blend" | "fit" | "sheet" | "tiles": {…}}   → {"id": 3, "path": "/path"}
                                                     or     → {"id": 3, "error": {…}}
 
 Invariant: only plain values cross; nothing that is read can run code.
@@ -107,6 +107,31 @@ def read_sheet(message: dict[str, Any]) -> tuple[tuple[Cell, ...], Path, int, st
         for told in message["cells"]
     )
     return cells, Path(message["folder"]), message["columns"], message["title"]
+
+
+def ask_tiles(
+    picture: Path, pixels: Pixels, folder: Path, *, side: int, overlap: int
+) -> dict[str, Any]:
+    return {
+        "tiles": {
+            "picture": _place(picture),
+            "pixels": _sides(pixels),
+            "folder": _place(folder),
+            "side": side,
+            "overlap": overlap,
+        }
+    }
+
+
+def read_tiles(message: dict[str, Any]) -> tuple[Path, Pixels, Path, int, int]:
+    """The picture, the pixels, the folder, the side and the overlap of a tiles job."""
+    return (
+        Path(message["picture"]),
+        Pixels(*message["pixels"]),
+        Path(message["folder"]),
+        message["side"],
+        message["overlap"],
+    )
 
 
 def tell_path(made: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from heliograph.imaging.protocol import (
     read_fit,
     read_mark,
     read_sheet,
+    read_tiles,
     tell_error,
     tell_export,
     tell_inspection,
@@ -36,6 +37,7 @@ from heliograph.imaging.protocol import (
     tell_problems,
 )
 from heliograph.imaging.sheet import sheet
+from heliograph.imaging.tiling import tiles
 
 INSPECT_CPU, FINISH_CPU = 30, 180  # seconds; above the parent's patience, in case it is gone
 CELL_CPU = 3  # seconds more for each cell of a sheet
@@ -94,6 +96,9 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
     if "fit" in job:
         picture, limits, folder = read_fit(job["fit"])
         return tell_path(fit(picture, Limits(**limits), folder))
+    if "tiles" in job:
+        picture, pixels, folder, side, overlap = read_tiles(job["tiles"])
+        return tell_path(tiles(picture, pixels, folder, side=side, overlap=overlap))
     return tell_export(finish(*read_finish(job["finish"])))
 
 

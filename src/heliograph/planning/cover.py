@@ -97,6 +97,11 @@ def cheapest(
     return min(fits, key=lambda o: o.preference(wanted), default=None)
 
 
+def enlarges(have: Pixels, wanted: Pixels) -> bool:
+    """Whether more pixels would have to be invented than the few of a print."""
+    return wanted.width > have.width * PRINT_STRETCH or wanted.height > have.height * PRINT_STRETCH
+
+
 def refuse_enlarging(have: Pixels, specs: Iterable[ExportSpec], *, is_print: bool) -> None:
     """Exports of a picture that exists never invent pixels, but for the few of a print.
 

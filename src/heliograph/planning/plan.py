@@ -18,7 +18,7 @@ from heliograph.planning.load import catalogue
 from heliograph.planning.price import Inputs, price_of, price_row, text_tokens
 from heliograph.planning.uses import Purpose, resolve
 from heliograph.planning.wording import as_told, words
-from heliograph.types import Area, Material, Pixels, Plan, Reference, Request, Turn
+from heliograph.types import Area, Material, Pixels, Plan, Reference, Request, Turn, Verbatim
 
 DEFAULT_MODEL = "gemini-3-pro-image"
 DEFAULT_SIZE = "4K"  # the product is 4K images
@@ -92,7 +92,7 @@ def plan(
         found,
         made=cover.originals(model, tier, facts),
         area=material.area,
-        follows_input=sent.inputs.references > 0,
+        follows_input=sent.inputs.references > 0 or asked.verbatim is not None,
     )
     found.raise_problems()
     estimate = price_of(model, price_row(model, facts), shape.size, tier, sent.inputs)
@@ -172,6 +172,8 @@ def _sent(
 ) -> _Sent:
     """What goes upstream besides the settings: words, earlier turns, and what they weigh."""
     inputs.given(asked, found)
+    if asked.verbatim is not None:
+        return _sent_verbatim(asked, asked.verbatim, model)
     inputs.unknown_names(asked.prompt, references, found)
     for note in material.notes:
         found.note(note)
@@ -189,6 +191,15 @@ def _sent(
         grounded=asked.ground is not None and asked.ground in model.can.grounding,
     )
     return _Sent(words=text, history=history, images=count, inputs=weight)
+
+
+def _sent_verbatim(asked: Request, body: Verbatim, model: Model) -> _Sent:
+    weight = Inputs(
+        text_tokens=text_tokens(body.words),
+        references=body.images,
+        grounded=asked.ground is not None and asked.ground in model.can.grounding,
+    )
+    return _Sent(words="", history=(), images=len(asked.references), inputs=weight)
 
 
 def _purpose(asked: Request, model: Model, found: Findings) -> Purpose | None:

@@ -85,6 +85,10 @@ class Clock:
         silence = self._loop.time() + self._limits.between
         self._timeout.reschedule(min(silence, self._end + self._limits.late))
 
+    def hold(self) -> None:
+        """The answer is there and waits for us: no silence of the upstream's."""
+        self._timeout.reschedule(None)
+
     def stop(self) -> None:
         """The attempt is over."""
         if self._alarm is not None:

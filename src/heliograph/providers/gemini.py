@@ -30,13 +30,17 @@ from heliograph.providers.talk import NO_LINKS, contents, dumps, given, joined, 
 from heliograph.providers.usage import read_usage
 from heliograph.providers.wire import Segment, WireReply, WireRequest, documents, spooled
 from heliograph.types import (
+    Answered,
     Grounding,
+    Pixels,
     Plan,
+    Reference,
     Reply,
     ReplyImage,
     ReplyText,
     Signature,
     Usage,
+    Verbatim,
 )
 
 HOST = "https://generativelanguage.googleapis.com"
@@ -93,7 +97,8 @@ class Gemini:
 
     async def generate(self, plan: Plan, spool: Path, log: CallLog, observer: Observer) -> Reply:
         freight = Freight(plan, self._files, self._mode)
-        theirs = given(plan)
+        # a body that is sent as it came is sent whole
+        theirs = given(plan) if plan.request.verbatim is None else ()
 
         async def request(place: Place, tell: Tell) -> WireRequest:
             return await freight.load(place, tell, theirs, partial(encode, plan))
@@ -133,6 +138,8 @@ def encode(plan: Plan, links: Mapping[str, str] = NO_LINKS) -> WireRequest:
     Args:
         links: address of an uploaded picture by its SHA-256; what has none is sent inline.
     """
+    if plan.request.verbatim is not None:
+        return _wire(plan, joined(_enclosing(plan.request.verbatim)))
     request = plan.request
     body: dict[str, Any] = {}
     if request.system:
@@ -147,13 +154,36 @@ def encode(plan: Plan, links: Mapping[str, str] = NO_LINKS) -> WireRequest:
     if plan.tier != "standard":
         body["serviceTier"] = plan.tier
     body["generationConfig"] = _generation(plan)
-    action = "streamGenerateContent" if request.stream else "generateContent"
+    return _wire(plan, joined(_segments(body, plan, links)))
+
+
+def _wire(plan: Plan, body: tuple[Segment, ...]) -> WireRequest:
+    stream = plan.request.stream
+    action = "streamGenerateContent" if stream else "generateContent"
     return WireRequest(
         path=f"/models/{plan.model}:{action}",
-        query="alt=sse" if request.stream else "",
+        query="alt=sse" if stream else "",
         headers={"content-type": "application/json"},
-        body=joined(_segments(body, plan, links)),
+        body=body,
     )
+
+
+def _enclosing(body: Verbatim) -> Iterator[Segment]:
+    """A client's own body in pieces, its files read while it is sent."""
+    for piece in body.pieces:
+        if isinstance(piece, str):
+            yield piece.encode()
+        elif piece.media_type is None:
+            yield Signature(path=piece.path, size=piece.size, sha256=piece.sha256)
+        else:
+            yield Reference(
+                source=piece.path,
+                media_type=piece.media_type,
+                pixels=Pixels(1, 1),  # looked at before; only its bytes matter here
+                size=piece.size,
+                sha256=piece.sha256,
+                name="a picture of the request",
+            )
 
 
 def _search(kind: str) -> dict[str, Any]:
@@ -223,8 +253,14 @@ def decode(wire: WireReply) -> Reply:
         response_id=_last(values, "responseId"),
         safety_ratings=tuple(r for c in candidates for r in _objects(c.get("safetyRatings"))),
         timing=wire.timing,
+        answered=_answered(wire) if wire.incomplete is None else None,
     )
     return _with_refusal(reply)
+
+
+def _answered(wire: WireReply) -> Answered:
+    strings = {name: spool.sha256 for name, spool in wire.tapped.spools.items()}
+    return Answered(skeleton=wire.tapped.skeleton.decode("utf-8-sig"), strings=strings)
 
 
 def _inner_error(wire: WireReply, error: object) -> Exception:

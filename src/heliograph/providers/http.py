@@ -37,6 +37,7 @@ from heliograph.ports import CallLog
 from heliograph.providers.body import Body
 from heliograph.providers.classify import classify
 from heliograph.providers.clock import Clock, Deadlines, Progress, Tell
+from heliograph.providers.room import Room
 from heliograph.providers.spool import Spool
 from heliograph.providers.tap import AnswerTooLarge, Tapped
 from heliograph.providers.wire import WireReply, WireRequest
@@ -84,13 +85,22 @@ class Channel:
         base_url: scheme, host and optional path prefix, without the API version.
         version: API version prefix, such as "v1".
         key: the API key; sent as `x-goog-api-key` only.
+        room: places for answers that are being received; without it there is no limit.
     """
 
-    def __init__(self, base_url: str, version: str, key: str, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        version: str,
+        key: str,
+        deadlines: Deadlines,
+        room: Room | None = None,
+    ) -> None:
         self._base = base_url.rstrip("/")
         self._version = version
         self._key = key
         self._deadlines = deadlines
+        self._room = room or Room()
         self._session: aiohttp.ClientSession | None = None
         parts = urlsplit(base_url)
         host = parts.hostname or ""
@@ -184,7 +194,8 @@ class Channel:
             spool = Spool(folder)
             spool.head(response.status, found, is_direct=self._is_direct)
             tell("answering", {"http_status": response.status})
-            incomplete, tapped = await self._read(response, spool, clock, tell)
+            async with self._room.place(clock):
+                incomplete, tapped = await self._read(response, spool, clock, tell)
             return WireReply(
                 status=response.status,
                 headers=found,

@@ -7,7 +7,8 @@
 Invariant: the tree follows from records; what people say about it lies on a card beside it.
 """
 
-from heliograph.sessions.sessions import Listed, Sessions, Turn
+from heliograph.sessions.said import Listed, Turn
+from heliograph.sessions.sessions import Sessions
 from heliograph.sessions.tree import Node, Session
 
 __all__ = ["Listed", "Node", "Session", "Sessions", "Turn"]

@@ -9,7 +9,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,12 @@ from heliograph.errors import (
     StorageError,
 )
 from heliograph.lineage import result_of
-from heliograph.ports import Card
+from heliograph.ports import Card, Search, SessionRow
 from heliograph.repaint import picture_of
 from heliograph.sessions.folder import read_folder, write_folder
 from heliograph.sessions.inherit import inherited
 from heliograph.sessions.marks import KIND, change_marks, of_node, read_marks, wrong_name
+from heliograph.sessions.said import Listed, Turn
 from heliograph.sessions.tree import SHORTEST, SHOWN, Node, Session, moment, stands, tree_of
 from heliograph.types import Outcome, Record, Request, Result
 
@@ -39,36 +39,23 @@ Run = Callable[[Request], Awaitable[Result]]
 MOST = 10**6  # more sessions than any library has
 
 
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """One finished turn."""
-
-    session: Session  # as it stands after the turn
-    node: Node
-    result: Result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """One session in the list of sessions."""
-
-    id: str
-    name: str
-    turns: int
-    begun: datetime
-    changed: datetime
-    micro: int  # micro-dollars of all turns
-    last: str  # id of the newest record
-    starred: bool
-    deleted: bool
-
-
 class Sessions:
-    """The sessions of one library."""
+    """The sessions of one library, or of one user of a gateway.
+
+    Args:
+        owner: id of that user. A session belongs to whom its records belong to, and is not there
+            for anybody else; names are unique for each.
+    """
 
     def __init__(
-        self, open_library: Open, ask: Ask, run: Run, simulates: Callable[[], bool]
+        self,
+        open_library: Open,
+        ask: Ask,
+        run: Run,
+        simulates: Callable[[], bool],
+        owner: str | None = None,
     ) -> None:
+        self._owner = owner
         self._simulates = simulates
         self._open = open_library
         self._ask = ask
@@ -159,8 +146,13 @@ class Sessions:
             return tree.nodes[tree.head].record, tree.id
         if of is not None:
             record = await shelf.books.find(of)
+            if not self._owns(record):
+                raise _nothing_yet(f"No picture is called {of[:SHOWN]!r}.")
             return record, record.session
         return await self._latest(shelf)
+
+    def _owns(self, record: Record) -> bool:
+        return self._owner is None or record.owner == self._owner
 
     async def _latest(self, shelf: Shelf) -> tuple[Record, str | None]:
         """What was worked on last: a picture, or a session that was moved after that."""
@@ -186,7 +178,11 @@ class Sessions:
         """
         cards = await shelf.cabinet.cards(KIND)
         away = {card.name for card in cards if card.body.get("deleted") is not None}
-        recent = [r for r in await shelf.books.recent(limit=200) if r.outcome is Outcome.KEPT]
+        if self._owner is None:
+            last = await shelf.books.recent(limit=200)
+        else:
+            last = await shelf.books.search(Search(owner=self._owner), limit=200)
+        recent = [r for r in last if r.outcome is Outcome.KEPT]
         seen = [r for r in recent if r.session not in away]
         same = [r for r in seen if r.simulated is self._simulates()]
         newest = next(iter(same or seen), None)
@@ -253,7 +249,7 @@ class Sessions:
         shelf = await self._open()
         cards = {card.name: card.body for card in await shelf.cabinet.cards(KIND)}
         found = []
-        for row in await shelf.books.sessions(limit=MOST):
+        for row in await self._rows(shelf):
             said = cards.get(row.id, {})
             words = " ".join(row.first.split())
             name = str(said.get("name") or said.get("title") or words[:SHOWN])
@@ -284,20 +280,22 @@ class Sessions:
         """
         shelf = await self._open()
         session_id = await self._id(label, shelf)
-        records = await shelf.books.session(session_id)
+        records = await self._records(session_id, shelf)
         inside = {record.id for record in records}
         outside = next((r.follows for r in records if r.follows and r.follows not in inside), None)
         origin = None
         if outside is not None:
             with suppress(RecordNotFound):  # a session outlives the picture it began with
                 origin = await shelf.books.find(outside)
+            if origin is not None and not self._owns(origin):
+                origin = None
         return tree_of(session_id, records, origin, await read_marks(session_id, shelf))
 
     async def _id(self, label: str, shelf: Shelf) -> str:
         wanted = label.strip()
-        if len(wanted) == 32 and await shelf.books.session(wanted):
+        if len(wanted) == 32 and await self._records(wanted, shelf):
             return wanted
-        rows = await shelf.books.sessions(limit=MOST)
+        rows = await self._rows(shelf)
         begun = [r.id for r in rows if r.id.startswith(wanted.lower())]
         found = begun if len(wanted) >= SHORTEST else []
         if len(found) != 1:
@@ -312,6 +310,14 @@ class Sessions:
             f"{'Several sessions are' if found else 'No session is'} called {wanted[:SHOWN]!r}.",
             remedy="`heliograph sessions list` shows them.",
         )
+
+    async def _rows(self, shelf: Shelf) -> Sequence[SessionRow]:
+        if self._owner is None:
+            return await shelf.books.sessions(limit=MOST)
+        return await shelf.books.sessions(limit=MOST, owner=self._owner)
+
+    async def _records(self, session_id: str, shelf: Shelf) -> Sequence[Record]:
+        return [r for r in await shelf.books.session(session_id) if self._owns(r)]
 
     async def current(self) -> Session:
         """The session that was worked on last.

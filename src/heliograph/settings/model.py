@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from heliograph.money import parse_dollars
+from heliograph.settings.server import ServerSettings
 
 PREFIX = "HELIOGRAPH_"
 DAY = 86400.0  # seconds
@@ -60,7 +61,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Dollars = Annotated[str, BeforeValidator(_written), AfterValidator(_amount)]
 
 
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """Everything an operator can set; `load_settings` gathers it from all places."""
 
     model_config = SettingsConfigDict(
@@ -182,6 +183,12 @@ class Settings(BaseSettings):
         default=False,
         description="Ask once more when the outcome of a call is unknown. It may be paid twice; "
         "every such case is marked in the ledger.",
+    )
+    bodies_at_once: int = Field(
+        default=16,
+        ge=1,
+        le=1024,
+        description="Answers that are received at the same time; any number of calls may wait.",
     )
     workers: int = Field(
         default=2, ge=1, le=64, description="Processes that decode and encode images."

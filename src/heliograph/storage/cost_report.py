@@ -11,9 +11,10 @@ from datetime import datetime
 from heliograph.ports import CostRow
 from heliograph.types import Role
 
-GROUPS = ("day", "month", "model", "size", "tier")
+GROUPS = ("day", "month", "model", "size", "tier", "owner")
 COUNTED = (Role.RESULT, Role.EXTRA)
 NO_SIZE = "none"  # the group of calls that returned no picture
+NO_OWNER = ""  # the group of records that belong to no user
 
 
 def check_report(by: str, *moments: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""One database for books, journal and cabinet: its engine, its one writer and its readers.
+"""One database for everything that has rows: its engine, its one writer and its readers.
 
 Invariant: work handed in runs in one transaction, all of it or nothing, and is durable when the
 call returns; the event loop never waits for a disk.

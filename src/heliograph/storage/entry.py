@@ -9,7 +9,15 @@ from dataclasses import replace
 
 from heliograph.errors import StorageError
 from heliograph.journal import MOVES, CallEntry, Claim, ClaimState, Stage, WrongMove
-from heliograph.ledger import ACCOUNTS, RESERVE, TAG, TOTAL, WINDOWS, default_scopes
+from heliograph.ledger import (
+    ACCOUNTS,
+    RESERVE,
+    TAG,
+    TOTAL,
+    WINDOWS,
+    default_scopes,
+    is_budget,
+)
 from heliograph.money import MAX_MICRO, MoneyRangeError
 from heliograph.storage.document import from_document, to_document
 from heliograph.types import LedgerLine, Record
@@ -88,9 +96,8 @@ def check_running(claim: Claim) -> None:
 
 def check_budget(name: str, limit: int | None) -> None:
     """Raises ValueError for no name of a budget, or a limit outside 0…1e12 micro-dollars."""
-    kind, slash, tag = name.partition("/")
-    if name not in (TOTAL, *WINDOWS) and not (kind == TAG and slash and tag):
-        valid = ", ".join((TOTAL, *WINDOWS, f"{TAG}/NAME"))
+    if not is_budget(name):
+        valid = ", ".join((TOTAL, *WINDOWS, f"{TAG}/NAME", "user/ID", "user/ID/day"))
         raise ValueError(f"{name!r} is no budget; valid are {valid}")
     if limit is not None and (type(limit) is not int or not 0 <= limit <= MAX_MICRO):
         raise MoneyRangeError(f"{limit!r} micro-dollars are outside 0…1e12")

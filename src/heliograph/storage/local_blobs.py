@@ -28,6 +28,7 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._aside = self._root / ".incoming"
+        self._flushed: set[Path] = set()  # folders whose own names survive power loss
 
     async def put(self, file: Path, key: str) -> None:
         await asyncio.to_thread(self._store, key, lambda aside: _adopt(file, aside))
@@ -39,7 +40,7 @@ class LocalBlobs:
         return await asyncio.to_thread(self._read, key)
 
     async def local(self, key: str, scratch: Path) -> Path:  # noqa: ARG002  the port's shape
-        return await asyncio.to_thread(self._find, key)
+        return self._find(key)  # quicker than handing it to a thread
 
     async def keys(self, prefix: str) -> Sequence[str]:
         return await asyncio.to_thread(self._keys, prefix)
@@ -64,14 +65,19 @@ class LocalBlobs:
     def _store(self, key: str, write: Callable[[Path], object]) -> None:
         target = self._root / check_key(key)
         try:
-            for folder in (self._aside, target.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(self._aside)
+            self._make(target.parent)
             if not target.exists():
                 self._write(target, write)
             # also for a key that exists: its writer may have been killed before this line
             self._flush_folders(target.parent)
         except OSError as error:
             raise os_refused("The file could not be stored.", error) from error
+
+    def _make(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._flushed.clear()  # somebody has cleared up: nothing is sure any more
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _write(self, target: Path, write: Callable[[Path], object]) -> None:
         handle, name = tempfile.mkstemp(dir=self._aside)
@@ -88,9 +94,14 @@ class LocalBlobs:
             aside.unlink(missing_ok=True)
 
     def _flush_folders(self, folder: Path) -> None:
-        while folder != self._root.parent:
-            flush_folder(folder)
+        """Flush the folder, and those above it once: their content does not change after that."""
+        flush_folder(folder)
+        fresh = []
+        while folder not in self._flushed and folder != self._root:
+            fresh.append(folder)
             folder = folder.parent
+            flush_folder(folder)
+        self._flushed.update(fresh)
 
     def _find(self, key: str) -> Path:
         path = self._root / check_key(key)

@@ -4,15 +4,31 @@ Invariant: it accepts, refuses and returns exactly what `SqlBooks` does; a `Memo
 whole or not at all, because nothing waits in between.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from heliograph.ledger import Balance, apply
-from heliograph.ports import CostRow, SessionRow
-from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
+from heliograph.ports import CostRow, Search, SessionRow
+from heliograph.storage.cost_report import COUNTED, NO_OWNER, NO_SIZE, check_report, in_order
 from heliograph.storage.entry import SETTLE, canonical, differs, queries
-from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_record
+from heliograph.storage.listing import (
+    FACETS,
+    Shape,
+    check_search,
+    count_facets,
+    fold,
+    tags_of,
+    words_of,
+)
+from heliograph.storage.lookup import (
+    MIN_PREFIX,
+    ambiguous,
+    check_limit,
+    check_moment,
+    no_record,
+)
 from heliograph.types import LedgerLine, Outcome, Record
 
 
@@ -54,6 +70,7 @@ class MemoryBooks:
 
     def __init__(self) -> None:
         self.shelf = MemoryShelf()
+        self._trash: dict[str, datetime] = {}
 
     async def keep(self, record: Record, lines: Sequence[LedgerLine]) -> None:
         self.shelf.put(*canonical(record, lines))
@@ -76,15 +93,48 @@ class MemoryBooks:
         found = [record for record in self.shelf.records.values() if term in record.prompt.lower()]
         return tuple(sorted(found, key=lambda r: (r.created, r.id), reverse=True)[:limit])
 
+    async def search(self, search: Search, *, limit: int) -> Sequence[Record]:
+        check_limit(limit)
+        check_search(search)
+        found = [
+            record
+            for record in self._fitting(search)
+            if _is_chosen(record, search)
+            and (search.before is None or _age(record) < search.before)
+        ]
+        return tuple(sorted(found, key=_age, reverse=True)[:limit])
+
+    async def facets(self, search: Search) -> Mapping[str, Mapping[str, int]]:
+        check_search(search)
+        return count_facets(Counter(_shape(record) for record in self._fitting(search)), search)
+
+    def _fitting(self, search: Search) -> Iterator[Record]:
+        """The records that fit all but the facets and the page."""
+        for record in self.shelf.records.values():
+            if (record.id in self._trash) == search.trashed and _fits(record, search):
+                yield record
+
+    async def trash(self, record_id: str, at: datetime) -> None:
+        check_moment(at)
+        if record_id not in self.shelf.records:
+            raise no_record(record_id)
+        self._trash.setdefault(record_id, at.astimezone(UTC))
+
+    async def untrash(self, record_id: str) -> None:
+        self._trash.pop(record_id, None)
+
+    async def trashed(self, record_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(self._trash.keys() & set(record_ids))
+
     async def session(self, session_id: str) -> Sequence[Record]:
         found = [record for record in self.shelf.records.values() if record.session == session_id]
         return tuple(sorted(found, key=_age))
 
-    async def sessions(self, *, limit: int) -> Sequence[SessionRow]:
+    async def sessions(self, *, limit: int, owner: str | None = None) -> Sequence[SessionRow]:
         check_limit(limit)
         found: dict[str, list[Record]] = {}
         for record in sorted(self.shelf.records.values(), key=_age):
-            if record.session is not None:
+            if record.session is not None and owner in (None, record.owner):
                 found.setdefault(record.session, []).append(record)
         rows = [_session_row(key, records) for key, records in found.items()]
         return tuple(sorted(rows, key=lambda row: (row.changed, row.id), reverse=True)[:limit])
@@ -94,7 +144,12 @@ class MemoryBooks:
         return tuple(sorted(found, key=lambda line: (line.at, line.entry_id)))
 
     async def costs(
-        self, by: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        by: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        owner: str | None = None,
     ) -> Sequence[CostRow]:
         check_report(by, since, until)
         calls: dict[tuple[str, bool], dict[str, int]] = {}
@@ -102,6 +157,8 @@ class MemoryBooks:
             early = since is not None and line.at < since
             late = until is not None and line.at >= until
             if line.kind != SETTLE or early or late:
+                continue
+            if owner not in (None, self.shelf.records[line.record_id].owner):
                 continue
             micro = calls.setdefault((self._group(by, line), line.simulated), {})
             micro[line.record_id] = micro.get(line.record_id, 0) + line.micro
@@ -128,12 +185,14 @@ class MemoryBooks:
 
     def _group(self, by: str, line: LedgerLine) -> str:
         day = line.at.date().isoformat()
+        record = self.shelf.records[line.record_id]
         groups = {
             "day": day,
             "month": day[:7],
             "model": line.model,
             "size": NO_SIZE if line.size is None else line.size,
-            "tier": self.shelf.records[line.record_id].tier,
+            "tier": record.tier,
+            "owner": NO_OWNER if record.owner is None else record.owner,
         }
         return groups[by]
 
@@ -143,6 +202,32 @@ class MemoryBooks:
 
 def _age(record: Record) -> tuple[datetime, str]:
     return record.created, record.id
+
+
+def _shape(record: Record) -> Shape:
+    verdict = record.verdict and record.verdict.value
+    return record.model, record.size, verdict, record.outcome.value
+
+
+def _is_chosen(record: Record, search: Search) -> bool:
+    """Whether the facets let it through."""
+    chosen = [getattr(search, name) for name in FACETS.values()]
+    return all(
+        not values or value in values for value, values in zip(_shape(record), chosen, strict=True)
+    )
+
+
+def _fits(record: Record, search: Search) -> bool:
+    prompt = fold(record.prompt)
+    return (
+        search.owner in (None, record.owner)
+        and search.session in (None, record.session)
+        and search.simulated in (None, record.simulated)
+        and (search.since is None or record.created >= search.since)
+        and (search.until is None or record.created < search.until)
+        and tags_of(record).issuperset(search.tags)
+        and all(word in prompt for word in words_of(search))
+    )
 
 
 def _session_row(session_id: str, records: Sequence[Record]) -> SessionRow:

@@ -1,7 +1,7 @@
 """Opens the data folder: where originals, database and spool lie.
 
     <root>/originals/      blobs, unless they are in an object store
-    <root>/heliograph.db   books, journal and cabinet, unless they are in Postgres
+    <root>/heliograph.db   books and all else that has rows, unless they are in Postgres
     <root>/spool/          answers while they arrive
 
 Invariant: folders made here are for their owner only (0700).
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heliograph.durable import flush_folder
 from heliograph.errors import ConfigurationError
-from heliograph.ports import Blobs, Books, Cabinet, Journal
+from heliograph.ports import Accounts, Blobs, Books, Cabinet, Jobs, Journal
 from heliograph.storage.local_blobs import LocalBlobs
 from heliograph.storage.object_blobs import ObjectBlobs
 from heliograph.storage.refused import os_refused
@@ -28,6 +28,8 @@ class Storage:
     books: Books
     journal: Journal
     cabinet: Cabinet
+    accounts: Accounts
+    jobs: Jobs
     spool: Path
 
     async def close(self) -> None:
@@ -47,8 +49,10 @@ def open_storage(
     # SQLAlchemy takes half a second to load
     from heliograph.storage.database import Database
     from heliograph.storage.engine import file_address
+    from heliograph.storage.sql_accounts import SqlAccounts
     from heliograph.storage.sql_books import SqlBooks
     from heliograph.storage.sql_cabinet import SqlCabinet
+    from heliograph.storage.sql_jobs import SqlJobs
     from heliograph.storage.sql_journal import SqlJournal
 
     spool = root / "spool"
@@ -61,6 +65,8 @@ def open_storage(
         books=SqlBooks(database),
         journal=SqlJournal(database),
         cabinet=SqlCabinet(database),
+        accounts=SqlAccounts(database),
+        jobs=SqlJobs(database),
         spool=spool,
     )
 

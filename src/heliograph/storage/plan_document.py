@@ -45,6 +45,25 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
     return from_document(Plan, dict(document))
 
 
+def request_to_document(request: Request) -> dict[str, Any]:
+    """A request whose input images are named by paths, JSON-ready.
+
+    Raises:
+        StorageError: something in it has no exact JSON form.
+    """
+    document: dict[str, Any] = to_document(request)
+    return document
+
+
+def request_from_document(document: Mapping[str, Any]) -> Request:
+    """The request of a document.
+
+    Raises:
+        StorageError: the document is damaged, or of a newer version.
+    """
+    return from_document(Request, dict(document))
+
+
 def _checked(plan: Plan) -> Iterator[Reference]:
     """Whatever planning made of the sources that the request names."""
     yield from plan.references
@@ -69,6 +88,7 @@ def _named_request(request: Request, checked: tuple[Reference, ...]) -> Request:
     return replace(
         request,
         references=tuple(given),
+        verbatim=None,  # what it weighs is in the plan's estimate already
         base=None if base is None else _name(base, checked, "base"),
         mask=None if mask is None else _name(mask, checked, "mask"),
     )

@@ -4,20 +4,28 @@ Invariant: a record, its images and its ledger lines are written in one transact
 all, and what is kept never changes. Every statement is built from `tables.py`, never from text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Select, Subquery, Text, case, func, select
 
-from heliograph.ports import CostRow, SessionRow
-from heliograph.storage.cost_report import COUNTED, NO_SIZE, check_report, in_order
+from heliograph.ports import CostRow, Search, SessionRow
+from heliograph.storage.cost_report import COUNTED, NO_OWNER, NO_SIZE, check_report, in_order
 from heliograph.storage.database import Database
 from heliograph.storage.entry import SETTLE, canonical
-from heliograph.storage.lookup import MIN_PREFIX, ambiguous, check_limit, no_record
+from heliograph.storage.listing import check_search, count_facets
+from heliograph.storage.lookup import (
+    MIN_PREFIX,
+    ambiguous,
+    check_limit,
+    check_moment,
+    no_record,
+)
 from heliograph.storage.row import line_from_row
-from heliograph.storage.statements import keep_lines, keep_record, load_records
-from heliograph.storage.tables import ledger, record_images, records
+from heliograph.storage.sql_search import found_ids, shapes, take_out, trashed_of
+from heliograph.storage.statements import keep_lines, keep_record, load_records, statements
+from heliograph.storage.tables import AnyText, ledger, record_images, records
 from heliograph.types import LedgerLine, Outcome, Record
 
 
@@ -66,6 +74,45 @@ class SqlBooks:
             lambda connection: load_records(connection, wanted.limit(limit))
         )
 
+    async def search(self, search: Search, *, limit: int) -> Sequence[Record]:
+        check_limit(limit)
+        check_search(search)
+        wanted = select(records).where(records.c.id.in_(found_ids(search, limit)))
+        return await self._database.read(lambda connection: load_records(connection, wanted))
+
+    async def facets(self, search: Search) -> Mapping[str, Mapping[str, int]]:
+        check_search(search)
+        wanted = shapes(search)
+        rows = await self._database.read(lambda connection: connection.execute(wanted).all())
+        return count_facets({tuple(shape): count for *shape, count in rows}, search)
+
+    async def trash(self, record_id: str, at: datetime) -> None:
+        check_moment(at)
+        row = {"record_id": record_id, "at": at}
+        exact = select(records.c.id).where(records.c.id == record_id)
+
+        def write(connection: Connection) -> None:
+            # records are never deleted, so what is here stays here
+            if connection.execute(exact).one_or_none() is None:
+                raise no_record(record_id)
+            connection.execute(statements(connection.dialect.name).add_trash, row)
+
+        await self._database.write(write, "The record could not be put into the trash.")
+
+    async def untrash(self, record_id: str) -> None:
+        def write(connection: Connection) -> None:
+            connection.execute(take_out(record_id))
+
+        await self._database.write(write, "The record could not be taken out of the trash.")
+
+    async def trashed(self, record_ids: Sequence[str]) -> frozenset[str]:
+        def read(connection: Connection) -> frozenset[str]:
+            return frozenset(
+                found for part in trashed_of(record_ids) for found in connection.scalars(part)
+            )
+
+        return await self._database.read(read)
+
     async def session(self, session_id: str) -> Sequence[Record]:
         wanted = select(records).where(records.c.session == session_id)
 
@@ -74,9 +121,9 @@ class SqlBooks:
 
         return await self._database.read(read)
 
-    async def sessions(self, *, limit: int) -> Sequence[SessionRow]:
+    async def sessions(self, *, limit: int, owner: str | None = None) -> Sequence[SessionRow]:
         check_limit(limit)
-        wanted = session_list(limit)
+        wanted = session_list(limit, owner)
 
         def read(connection: Connection) -> Sequence[SessionRow]:
             found = connection.execute(wanted).mappings()
@@ -97,7 +144,12 @@ class SqlBooks:
         return await self._database.read(read)
 
     async def costs(
-        self, by: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        by: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        owner: str | None = None,
     ) -> Sequence[CostRow]:
         check_report(by, since, until)
         settled = _settled(by)
@@ -105,6 +157,8 @@ class SqlBooks:
             settled = settled.where(ledger.c.at >= since)
         if until is not None:
             settled = settled.where(ledger.c.at < until)
+        if owner is not None:
+            settled = settled.where(records.c.owner == owner)
         report = _cost_report(settled.subquery())
 
         def read(connection: Connection) -> Sequence[CostRow]:
@@ -129,8 +183,13 @@ class SqlBooks:
         await self._database.close()
 
 
-def session_list(limit: int) -> Select[Any]:
-    """The rows of the sessions that changed last; only theirs are looked into."""
+def session_list(limit: int, owner: str | None = None) -> Select[Any]:
+    """The rows of the sessions that changed last; only theirs are looked into.
+
+    Args:
+        owner: id of a user whose records count; None means everybody's.
+    """
+    whose = [] if owner is None else [records.c.owner == owner]
     listed = (
         select(
             records.c.session.label("id"),
@@ -139,13 +198,13 @@ def session_list(limit: int) -> Select[Any]:
             func.max(records.c.created).label("changed"),
             func.sum(records.c.cost).label("micro"),
         )
-        .where(records.c.session.is_not(None))
+        .where(records.c.session.is_not(None), *whose)
         .group_by(records.c.session)
         .order_by(func.max(records.c.created).desc(), records.c.session.desc())
         .limit(limit)
         .subquery()
     )
-    own = select(records).where(records.c.session == listed.c.id).correlate(listed)
+    own = select(records).where(records.c.session == listed.c.id, *whose).correlate(listed)
     first = own.with_only_columns(records.c.prompt).order_by(records.c.created, records.c.id)
     kept_first = case((records.c.outcome == Outcome.KEPT.value, 0), else_=1)
     last = own.with_only_columns(records.c.id).order_by(
@@ -165,6 +224,7 @@ def _settled(by: str) -> Select[Any]:
         "model": ledger.c.model,
         "size": func.coalesce(ledger.c.size, NO_SIZE),
         "tier": records.c.tier,
+        "owner": func.coalesce(records.c.owner, NO_OWNER, type_=AnyText),
     }
     return (
         select(groups[by].label("name"), ledger.c.simulated, ledger.c.record_id, ledger.c.micro)

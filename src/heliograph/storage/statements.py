@@ -5,7 +5,7 @@ a line that is really new, and rows of several scopes are touched in one order, 
 writers wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,18 +28,31 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from heliograph.storage.entry import deltas, differs
-from heliograph.storage.row import image_rows, line_from_row, line_row, record_from_rows, record_row
+from heliograph.storage.row import (
+    image_rows,
+    line_from_row,
+    line_row,
+    listing_row,
+    record_from_rows,
+    record_row,
+)
 from heliograph.storage.tables import (
     AnyText,
     UtcTime,
+    api_keys,
     balances,
     budgets,
     calls,
     cards,
     claims,
+    jobs,
     ledger,
+    listing,
     record_images,
     records,
+    revisions,
+    trash,
+    users,
 )
 from heliograph.types import LedgerLine, Record
 
@@ -55,6 +68,11 @@ class Statements:
     add_line: Executable
     add_call: Executable
     add_card: Executable
+    add_trash: Executable
+    add_user: Executable
+    add_key: Executable
+    add_job: Executable
+    next_revision: Executable  # `number` is 1, the first one and the step
     claim_key: Executable  # new, or in the place of one that expired before `now`
     set_claim: Executable  # new, or in the place of one of the same job
     set_budget: Executable
@@ -67,6 +85,7 @@ def statements(dialect: str) -> Statements:
     """The statements in the words of "sqlite" or "postgresql"."""
     into = _inserter(dialect)
     claim, budget, balance = into(claims), into(budgets), into(balances)
+    revision = into(revisions)
     new_claim = {c.name: claim.excluded[c.name] for c in claims.c if not c.primary_key}
     new_limit = {name: budget.excluded[name] for name in ("limit_micro", "changed")}
     accounts = ("settled", "reserved", "held")
@@ -75,6 +94,14 @@ def statements(dialect: str) -> Statements:
         add_line=_insert_new(into, ledger),
         add_call=_insert_new(into, calls),
         add_card=_insert_new(into, cards),
+        add_trash=_insert_new(into, trash),
+        add_user=_insert_free(into(users)),
+        add_key=_insert_free(into(api_keys)),
+        add_job=_insert_free(into(jobs)),
+        next_revision=revision.on_conflict_do_update(
+            index_elements=[revisions.c.subject],
+            set_={"number": revisions.c.number + revision.excluded.number},
+        ),
         claim_key=_counted(
             claim.on_conflict_do_update(
                 index_elements=[claims.c.key],
@@ -96,6 +123,14 @@ def statements(dialect: str) -> Statements:
     )
 
 
+def add_job_unless(dialect: str, row: Mapping[str, Any], found: FromClause) -> Executable:
+    """Inserts a job as `Statements.add_job` does, but only while `found` has no row."""
+    values = [literal(row[c.name], c.type) for c in jobs.c]
+    chosen = select(*values).where(~select(found).exists())
+    insertion = _inserter(dialect)(jobs).from_select([c.name for c in jobs.c], chosen)
+    return _insert_free(insertion)
+
+
 def _inserter(dialect: str) -> Any:
     if dialect == "sqlite":
         return sqlite.insert
@@ -106,6 +141,11 @@ def _inserter(dialect: str) -> Any:
 
 def _insert_new(into: Any, table: Table[Any]) -> Executable:
     return _counted(into(table).on_conflict_do_nothing(index_elements=list(table.primary_key)))
+
+
+def _insert_free(insertion: Any) -> Executable:
+    """Whatever is unique about the row: when it is taken, nothing is written."""
+    return _counted(insertion.on_conflict_do_nothing())
 
 
 def _counted(statement: Any) -> Executable:
@@ -146,17 +186,19 @@ _mine = (
 MOVE: Update = _mine.values({name: bindparam(name) for name in STEP})
 REPLACE: Update = _mine.values({c.name: bindparam(c.name) for c in calls.c if not c.primary_key})
 ADD_IMAGES = insert(record_images)
+ADD_LISTING = insert(listing)
 LIMITS = select(budgets.c.name, budgets.c.limit_micro)
 
 
 def keep_record(connection: Connection, record: Record) -> None:
-    """Write a record with its images.
+    """Write a record with its images, and list it.
 
     Raises:
         StorageError: its id is kept already, with other content.
     """
     add = statements(connection.dialect.name).add_record
     if connection.execute(add, record_row(record)).rowcount == 1:
+        connection.execute(ADD_LISTING, listing_row(record))
         images = image_rows(record)
         if images:
             connection.execute(ADD_IMAGES, images)

@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-# Postgres takes no NUL and neither engine lone surrogates, but an upstream may send both
-UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+from heliograph.storage.listing import UNSTORABLE
+
 ESCAPED = re.compile("\x1a([0-9a-f]{4})")
 
 
@@ -93,6 +93,7 @@ class RecordColumns(TypedColumns):
     parents: Named[Any] = Column(JSON, nullable=False)
     session: Named[str | None] = Column(AnyText)
     follows: Named[str | None] = Column(AnyText)
+    owner: Named[str | None] = Column(AnyText)
 
 
 class ImageColumns(TypedColumns):
@@ -195,6 +196,94 @@ class CardColumns(TypedColumns):
     changed: Named[datetime] = Column(UtcTime)
 
 
+class ListingColumns(TypedColumns):
+    """What is searched of a record, by time, in a table so narrow that all of it can be read."""
+
+    created: Named[datetime] = Column(UtcTime, primary_key=True)
+    record_id: Named[str] = Column(AnyText, primary_key=True)
+    owner: Named[str | None] = Column(AnyText)
+    outcome: Named[str] = Column(Text)
+    model: Named[str] = Column(AnyText)
+    size: Named[str | None] = Column(AnyText)
+    verdict: Named[str | None] = Column(Text)
+    simulated: Named[bool]
+    session: Named[str | None] = Column(AnyText)
+    tags: Named[str] = Column(Text)  # see `listing.tag_text`
+    words: Named[str] = Column(Text)  # the prompt, see `listing.fold`
+
+
+class TrashColumns(TypedColumns):
+    """One record that somebody threw away."""
+
+    record_id: Named[str] = Column(AnyText, primary_key=True)
+    at: Named[datetime] = Column(UtcTime)
+
+
+class UserColumns(TypedColumns):
+    """One user: the fields of `accounts.User`, its limits as two numbers."""
+
+    id: Named[str] = Column(AnyText, primary_key=True)
+    name: Named[str] = Column(AnyText)
+    name_key: Named[str] = Column(AnyText)  # see `account.name_key`
+    role: Named[str] = Column(Text)
+    created: Named[datetime] = Column(UtcTime)
+    changed: Named[datetime] = Column(UtcTime)
+    disabled: Named[bool]
+    per_minute: Named[int | None] = Column(BigInteger)
+    at_once: Named[int | None] = Column(BigInteger)
+    version: Named[int] = Column(BigInteger)
+
+
+class KeyColumns(TypedColumns):
+    """One key: the fields of `accounts.ApiKey`; `user` is a word of Postgres's own."""
+
+    id: Named[str] = Column(AnyText, primary_key=True)
+    user_id: Named[str] = Column(AnyText)
+    name: Named[str] = Column(AnyText)
+    digest: Named[str] = Column(AnyText)
+    scopes: Named[Any] = Column(JSON, nullable=False)
+    created: Named[datetime] = Column(UtcTime)
+    expires: Named[datetime | None] = Column(UtcTime)
+    revoked: Named[datetime | None] = Column(UtcTime)
+    last_used: Named[datetime | None] = Column(UtcTime)
+    per_minute: Named[int | None] = Column(BigInteger)
+    at_once: Named[int | None] = Column(BigInteger)
+
+
+class RevisionColumns(TypedColumns):
+    """How often something was changed, for processes that remember it."""
+
+    subject: Named[str] = Column(Text, primary_key=True)
+    number: Named[int] = Column(BigInteger)
+
+
+class JobColumns(TypedColumns):
+    """One job: the fields of `jobs.Job`; `user` is a word of Postgres's own."""
+
+    id: Named[str] = Column(AnyText, primary_key=True)
+    user_id: Named[str] = Column(AnyText)
+    access: Named[str | None] = Column(AnyText)
+    face: Named[str] = Column(AnyText)
+    route: Named[str] = Column(AnyText)
+    state: Named[str] = Column(Text)
+    mark: Named[str] = Column(AnyText)
+    pictures: Named[Any] = Column(JSON, nullable=False)
+    prompt: Named[str] = Column(AnyText)
+    created: Named[datetime] = Column(UtcTime)
+    changed: Named[datetime] = Column(UtcTime)
+    owner: Named[str] = Column(AnyText)
+    library: Named[str] = Column(AnyText)
+    durable: Named[bool]
+    request: Named[Any] = Column(JSON(none_as_null=True), nullable=True)
+    records: Named[Any] = Column(JSON, nullable=False)
+    sources: Named[Any] = Column(JSON, nullable=False)
+    cost: Named[int] = Column(BigInteger)
+    error: Named[Any] = Column(JSON(none_as_null=True), nullable=True)
+    key: Named[str | None] = Column(AnyText)
+    key_expires: Named[datetime | None] = Column(UtcTime)
+    webhook: Named[str | None] = Column(AnyText)
+
+
 metadata = MetaData()
 records = Table("records", metadata, RecordColumns)
 record_images = Table("record_images", metadata, ImageColumns)
@@ -204,3 +293,9 @@ claims = Table("claims", metadata, ClaimColumns)
 budgets = Table("budgets", metadata, BudgetColumns)
 balances = Table("balances", metadata, BalanceColumns)
 cards = Table("cards", metadata, CardColumns)
+listing = Table("listing", metadata, ListingColumns)
+trash = Table("trash", metadata, TrashColumns)
+users = Table("users", metadata, UserColumns)
+api_keys = Table("api_keys", metadata, KeyColumns)
+revisions = Table("revisions", metadata, RevisionColumns)
+jobs = Table("jobs", metadata, JobColumns)

@@ -26,6 +26,7 @@ from heliograph.types.record import (
     Result,
 )
 from heliograph.types.reply import (
+    Answered,
     Export,
     Grounding,
     Header,
@@ -43,10 +44,12 @@ from heliograph.types.request import (
     NOTHING,
     ROLES,
     Anchor,
+    Enclosed,
     Finish,
     Given,
     Pixels,
     Request,
+    Verbatim,
 )
 
 __all__ = [
@@ -55,8 +58,10 @@ __all__ = [
     "SUFFIX_KINDS",
     "Alternative",
     "Anchor",
+    "Answered",
     "Area",
     "Cast",
+    "Enclosed",
     "Estimate",
     "Export",
     "ExportSpec",
@@ -85,5 +90,6 @@ __all__ = [
     "Timing",
     "Turn",
     "Usage",
+    "Verbatim",
     "Verdict",
 ]

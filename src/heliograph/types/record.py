@@ -98,6 +98,7 @@ class Record:
     parents: tuple[str, ...] = ()  # SHA-256 of the reference images
     session: str | None = None  # id of its session
     follows: str | None = None  # id of the record whose picture it changes
+    owner: str | None = None  # id of the gateway's user whom it belongs to
 
     @property
     def result(self) -> KeptImage | None:

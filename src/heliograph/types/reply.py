@@ -80,6 +80,14 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answered:
+    """The answer's own text, its long strings replaced by placeholders."""
+
+    skeleton: str  # JSON, or server-sent events
+    strings: Mapping[str, str]  # SHA-256 of what stood there, by placeholder
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reply:
     """A whole answer of the upstream, parsed but not judged."""
 
@@ -99,6 +107,8 @@ class Reply:
     salvaged: bool = False  # it broke off, after the image was complete
     unmarked: bool = False  # it broke off before the image could be marked as a thought
     refusal: Refused | None = None  # why there is no image, and whether that was charged
+    # for whoever passes the answer on as it came; its placeholders are made anew by each reading
+    answered: Answered | None = field(default=None, compare=False)
 
 
 class Verdict(Enum):

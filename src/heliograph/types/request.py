@@ -67,6 +67,25 @@ class Given:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enclosed:
+    """A long string of a body that is sent as it came: a picture, or a signature."""
+
+    path: Path  # a picture's bytes, a signature's text
+    size: int  # bytes of the file
+    sha256: str  # of the file
+    media_type: str | None  # None for a signature
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verbatim:
+    """A whole body of generateContent, to go upstream as its client wrote it."""
+
+    pieces: tuple[str | Enclosed, ...]  # JSON text, and the strings between it, in order
+    images: int  # pictures in it, those of earlier turns too
+    words: str  # all its text, for the estimate
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What a caller asks for, as spelled by the caller. Planning normalises and checks it."""
 
@@ -103,4 +122,7 @@ class Request:
     mask: Path | bytes | None = None  # or a PNG, white where the picture is to be changed
     protect: bool = False  # put the picture back as it was outside of region or mask
     feather: int | None = None  # px of soft edge inside of region or mask
+    verbatim: Verbatim | None = None  # what is sent instead of a body made of all this
+    owner: str | None = None  # id of the gateway's user whom the picture belongs to
+    access: str | None = None  # id of the API key it was asked with
     finish: Finish = field(default_factory=Finish)
