@@ -248,3 +248,12 @@ async def test_what_stands_behind_a_picture_is_not_passed_on(home: Path) -> None
     assert [facts["image"] for facts in made.record.turn] == [kept.sha256]
     assert set_aside(home) == [came]
     assert any("34 bytes" in warning for warning in made.warnings)
+
+
+async def test_a_downgraded_picture_is_never_blown_up_to_the_pixels_ordered(
+    helio: AsyncHeliograph,
+) -> None:
+    result = await helio.generate("A fox [[fault:silent-1k]]", pixels="4096x4096")
+    assert result.verdict is Verdict.DOWNGRADED
+    assert result.exports == ()
+    assert str(result.pixels) == "1024x1024"

@@ -1,6 +1,12 @@
-"""The command line as a user meets it: a process, its two streams, its exit code, its files."""
+"""The command line as a user meets it: its two streams, its exit code, its files.
+
+What a process adds (start, signals, pipes, a terminal, the exit code that the shell sees) is tried
+in processes; what a command does is tried in this one, because a start takes longer than most of
+them.
+"""
 
 import hashlib
+import io
 import json
 import os
 import pty
@@ -18,6 +24,8 @@ import pytest
 from PIL import Image
 from tests.e2e.conftest import Bill, Emulated
 
+from heliograph.cli import build_app, edge
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 HELIOGRAPH = str(Path(sys.executable).parent / "heliograph")
 
@@ -34,17 +42,40 @@ def env(emulated: Emulated, project: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(env: dict[str, str]) -> Run:
-    def call(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def typed(env: dict[str, str]) -> Run:
+    """A command in a process of its own."""
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [HELIOGRAPH, *words],
-            env={**env, **changes},
+            env=env,
             check=False,
             capture_output=True,
             text=True,
             timeout=90,
             stdin=subprocess.DEVNULL,
         )
+
+    return call
+
+
+@pytest.fixture
+def run(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """A command in this process."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+            for name, value in changes.items():
+                patch.setenv(name, value)
+            code = edge.run(build_app(), list(words))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
 
     return call
 
@@ -59,8 +90,8 @@ def error(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
-def test_the_issue_s_own_command(run: Run, bill: Bill) -> None:
-    done = run(
+def test_the_issue_s_own_command(typed: Run, bill: Bill) -> None:
+    done = typed(
         *("generate", "A snow leopard on a cliff at golden hour"),
         *("--aspect", "16:9", "--size", "4k", "--json"),
     )
@@ -76,14 +107,14 @@ def test_the_issue_s_own_command(run: Run, bill: Bill) -> None:
     assert hashlib.sha256(Path(file["path"]).read_bytes()).hexdigest() == bill.image()["sha256"]
 
 
-def test_every_line_says_simulated_and_the_key_stays_hidden(run: Run, project: str) -> None:
-    done = run("generate", "A fox", "--size", "1K", "-o", "fox.jpg")
+def test_every_line_says_simulated_and_the_key_stays_hidden(typed: Run, project: str) -> None:
+    done = typed("generate", "A fox", "--size", "1K", "-o", "fox.jpg")
     assert done.returncode == 0
     assert done.stdout == "fox.jpg\n"
     lines = done.stderr.splitlines()
     assert len(lines) >= 4
     assert all(line.startswith("[simulated] ") for line in lines)
-    unnamed = run("generate", "A fox", "--size", "1K", "-q")
+    unnamed = typed("generate", "A fox", "--size", "1K", "-q")
     assert unnamed.stdout.startswith("fox-simulated-")
     assert unnamed.stderr == ""
     assert project not in done.stdout + done.stderr
@@ -180,11 +211,11 @@ def test_wrong_input_is_named_with_a_remedy(
     assert "error: " in done.stderr
 
 
-def test_strict_exits_8_and_keeps_the_file(run: Run) -> None:
-    done = run("generate", "A fox [[fault:silent-1k]]", "--strict", "--json")
+def test_strict_exits_8_and_keeps_the_file(typed: Run) -> None:
+    done = typed("generate", "A fox [[fault:silent-1k]]", "--strict", "--json")
     assert (done.returncode, error(done)["code"]) == (8, "size_mismatch")
     record = error(done)["record_id"]
-    shown = facts(run("images", "show", record[:8], "--json"))
+    shown = facts(typed("images", "show", record[:8], "--json"))
     assert shown["verdict"] == "downgraded"
     assert Path(shown["original"]).stat().st_size == shown["bytes"]
     (settled,) = [line["micro"] for line in shown["ledger"] if line["kind"] == "settle"]
@@ -367,10 +398,10 @@ def test_a_prompt_cannot_steer_the_terminal(run: Run) -> None:
     assert "\u202e" not in done.stdout
 
 
-def test_a_prompt_alone_means_generate(run: Run) -> None:
-    done = run("A fox in the snow", "--size", "1K", "-o", "fox.jpg")
+def test_a_prompt_alone_means_generate(typed: Run) -> None:
+    done = typed("A fox in the snow", "--size", "1K", "-o", "fox.jpg")
     assert (done.returncode, done.stdout) == (0, "fox.jpg\n")
-    mistyped = run("genrate")
+    mistyped = typed("genrate")
     assert mistyped.returncode == 2
     assert "genrate" in mistyped.stderr
 

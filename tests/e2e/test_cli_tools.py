@@ -24,7 +24,8 @@ from tests.keyring_double import Drawer, Shut, drawer_in_place
 
 from heliograph import Heliograph, Result
 from heliograph.cli import build_app
-from heliograph.cli.doctor import State, check_space, check_versions, check_workers
+from heliograph.cli.check import State
+from heliograph.cli.doctor import check_space, check_versions, check_workers
 from heliograph.cli.edge import run
 from heliograph.settings import config_file, load_settings
 

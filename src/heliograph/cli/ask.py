@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from heliograph.client import Options
 from heliograph.errors import InvalidRequest, Problem
 from heliograph.library import ExportOptions
 from heliograph.money import parse_dollars
+from heliograph.options import Options
 from heliograph.types import Anchor, Finish
 
 IMAGE = Group("Image", sort_key=1)

@@ -19,7 +19,7 @@ from heliograph.cli.screen import SIMULATED, print_json, print_lines
 from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import InvalidRequest, Problem
-from heliograph.ledger import TOTAL, WINDOWS, Balance, budget_of, scopes_of
+from heliograph.ledger import KEY, TOTAL, USER, WINDOWS, Balance, budget_of, scopes_of
 from heliograph.money import dollars
 
 app = App(
@@ -38,7 +38,7 @@ Json = Annotated[Flag, Parameter()]
 class Account:
     """A budget, or one of the three that everything counts in, and what is taken of it."""
 
-    name: str  # "total", "day", "month" or "tag/NAME"
+    name: str  # "total", "day", "month", "tag/NAME", "user/ID/day" …
     limit: int | None  # micro-dollars
     balance: Balance
 
@@ -56,7 +56,8 @@ def set_(name: str, amount: str, /, *, json: Json = False, home: Path | None = N
     """Set what may be spent; money that was spent before counts.
 
     Args:
-        name: total, day, month, or tag/NAME for calls made with --tag NAME.
+        name: total, day, month, tag/NAME for calls made with --tag NAME, or user/ID and key/ID
+            of a gateway, also with /day or /month.
         amount: Dollars, such as 5 or 2.50; 0 stops all calls.
         json: Print as JSON.
         home: Folder of the library of originals.
@@ -79,7 +80,7 @@ def remove(name: str, /, *, home: Path | None = None) -> int:
     """Remove a budget; what was spent stays in the ledger.
 
     Args:
-        name: total, day, month, or tag/NAME.
+        name: total, day, month, tag/NAME, user/ID or key/ID.
         home: Folder of the library of originals.
     """
 
@@ -118,13 +119,14 @@ def show(*, json: Json = False, home: Path | None = None) -> int:
 
 
 async def accounts(client: AsyncHeliograph) -> tuple[Account, ...]:
-    """Total, day, month and every budget of a tag; real money first.
+    """Total, day, month and every budget of a tag, a user or a key; real money first.
 
     Simulated money is left out where there is none.
     """
     limits = await client.budgets()
     balances = await client.balances()
-    now = scopes_of(datetime.now(UTC), ZoneInfo(client.settings.budget_zone))
+    named = {"/".join(n.split("/")[:2]) for n in limits if n.startswith((f"{USER}/", f"{KEY}/"))}
+    now = scopes_of(datetime.now(UTC), ZoneInfo(client.settings.budget_zone), (), tuple(named))
     scopes = {budget_of(scope): scope for scope in now}
     scopes |= {name: name for name in limits if name not in scopes}
     names = [TOTAL, *WINDOWS, *sorted(name for name in limits if name not in (TOTAL, *WINDOWS))]

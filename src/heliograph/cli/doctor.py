@@ -11,8 +11,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from cyclopts import Parameter
 
 from heliograph.cli.ask import Flag
 from heliograph.cli.budget import Account, accounts
+from heliograph.cli.check import KEY, OTHER, UPSTREAM, Check, State, failed
 from heliograph.cli.ledger import audit, summary
 from heliograph.cli.screen import print_json, print_lines, size_text
 from heliograph.cli.session import open_client, open_library
@@ -48,39 +48,25 @@ LITTLE_DISK = 2 * 10**9
 FAR_OFF = 60  # seconds
 WORKER_TIMEOUT = 20.0
 UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))  # seconds each
-OTHER, KEY, UPSTREAM = 1, 4, 8  # exit codes
 
 
-class State(Enum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One line of the report."""
-
-    name: str
-    state: State = State.OK
-    finding: str
-    remedy: str | None = None
-    exit_code: int = 0  # of the doctor, when this failed
-
-
-def doctor(*, json: Annotated[Flag, Parameter()] = False, home: Path | None = None) -> int:
+def doctor(
+    *,
+    server: Flag = False,
+    json: Annotated[Flag, Parameter()] = False,
+    home: Path | None = None,
+) -> int:
     """Check that everything is in place; each line says what to do. Costs nothing.
 
     Exits with 0 when nothing failed, 4 when the key is the problem, 8 when it is the upstream,
     and 1 otherwise.
 
     Args:
+        server: Check also what the gateway needs: secrets, address, port, users, room, log.
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    checks = asyncio.run(examine(home))
+    checks = asyncio.run(examine(home, server=server))
     failed = {c.exit_code for c in checks if c.state is State.FAIL}
     code = next((c for c in (KEY, UPSTREAM, OTHER) if c in failed), 0)
     if json:
@@ -97,16 +83,21 @@ def doctor(*, json: Annotated[Flag, Parameter()] = False, home: Path | None = No
     return code
 
 
-async def examine(home: Path | None) -> list[Check]:
+async def examine(home: Path | None, *, server: bool = False) -> list[Check]:
     """All checks in order; what does not depend on broken settings is checked even then."""
     try:
         settings = load_settings(home=home)
     except ConfigurationError as error:
-        return [check_versions(), _failed("settings", error, OTHER), await check_workers()]
+        return [check_versions(), failed("settings", error, OTHER), await check_workers()]
     (key, upstream), library, workers = await asyncio.gather(
         _key_and_upstream(settings, home), _library(home), check_workers()
     )
     listing = upstream if isinstance(upstream, tuple) else None
+    of_server: list[Check] = []
+    if server:
+        from heliograph.cli.server_checks import examine_server
+
+        of_server = await examine_server(settings, home)
     return [
         check_versions(),
         *check_settings(settings),
@@ -117,6 +108,7 @@ async def examine(home: Path | None) -> list[Check]:
         _disk(settings.home.absolute()),
         *library,
         workers,
+        *of_server,
     ]
 
 
@@ -188,13 +180,13 @@ async def _key_and_upstream(
         async with open_client(simulate=None, home=home) as client:
             return [key], await client.check_models()
     except MissingKey as error:
-        return [_failed("key", error, KEY)], None
+        return [failed("key", error, KEY)], None
     except CredentialRejected as error:
-        return [key, _failed("upstream", error, KEY)], None
+        return [key, failed("upstream", error, KEY)], None
     except ConfigurationError as error:
-        return [key, _failed("upstream", error, OTHER)], None
+        return [key, failed("upstream", error, OTHER)], None
     except HeliographError as error:
-        return [key, _failed("upstream", error, UPSTREAM)], None
+        return [key, failed("upstream", error, UPSTREAM)], None
 
 
 def _key(settings: Settings) -> Check:
@@ -213,7 +205,7 @@ def _key(settings: Settings) -> Check:
             remedy="For real ones set GEMINI_API_KEY, or run: heliograph auth set",
         )
     except ConfigurationError as error:
-        return _failed("key", error, KEY)
+        return failed("key", error, KEY)
     finding = describe_keys(keys) if len(keys) > 1 else keys[0].origin
     if keys[0].note:
         return Check(name="key", state=State.WARN, finding=finding, remedy=keys[0].note)
@@ -325,7 +317,7 @@ async def _library(home: Path | None) -> list[Check]:
             found = Check(name="library", finding=f"{folder} can be written, its database opens")
             return [found, *await _books(client)]
     except (StorageError, ConfigurationError) as error:
-        return [_failed("library", error, OTHER)]
+        return [failed("library", error, OTHER)]
 
 
 async def _books(client: AsyncHeliograph) -> list[Check]:
@@ -399,7 +391,7 @@ async def check_workers(command: Sequence[str] = COMMAND) -> Check:
         try:
             found = await imager.inspect(picture)
         except StorageError as error:
-            return _failed("workers", error, OTHER)
+            return failed("workers", error, OTHER)
         finally:
             await imager.close()
     if not found.intact:
@@ -425,14 +417,3 @@ def _chunks(header: bytes, data: bytes) -> Iterator[bytes]:
     for kind, body in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
         yield struct.pack(">I", len(body)) + kind + body
         yield struct.pack(">I", zlib.crc32(kind + body))
-
-
-def _failed(name: str, error: HeliographError, code: int) -> Check:
-    why = f" {error.why}" if error.why else ""
-    return Check(
-        name=name,
-        state=State.FAIL,
-        finding=f"{error.what}{why}",
-        remedy=error.remedy,
-        exit_code=code,
-    )

@@ -21,10 +21,11 @@ from heliograph.cli.wording import (
     gather,
     total,
 )
-from heliograph.client import AsyncHeliograph, Options
+from heliograph.client import AsyncHeliograph
 from heliograph.errors import StorageError
 from heliograph.ledger import TOTAL, WINDOWS
 from heliograph.money import dollars
+from heliograph.options import Options
 from heliograph.planning import offers
 from heliograph.types import Plan
 

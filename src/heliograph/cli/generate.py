@@ -28,10 +28,11 @@ from heliograph.cli.wording import (
     on_one_line,
     total,
 )
-from heliograph.client import AsyncHeliograph, Options
+from heliograph.client import AsyncHeliograph
 from heliograph.errors import CostLimitExceeded, HeliographError, InvalidRequest, Problem
 from heliograph.ledger import refuse_above_limit
 from heliograph.money import dollars
+from heliograph.options import Options
 from heliograph.planning.failover import fallback_plans
 from heliograph.types import Export, Plan, Request, Result
 from heliograph.upstream import Access

@@ -29,8 +29,9 @@ from heliograph.cli.wording import (
     refused,
     total,
 )
-from heliograph.client import AsyncHeliograph, Options
+from heliograph.client import AsyncHeliograph
 from heliograph.money import dollars
+from heliograph.options import Options
 from heliograph.planning import catalogue
 from heliograph.planning.price import text_tokens
 from heliograph.prompts import (

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Flag
-from heliograph.client import Options
 from heliograph.errors import InvalidRequest, Problem
+from heliograph.options import Options
 from heliograph.planning import catalogue
 from heliograph.planning.price import text_tokens
 from heliograph.prompts import (

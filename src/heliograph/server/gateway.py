@@ -1,0 +1,500 @@
+"""From an errand to its job and its results: what every face goes through. Read this first.
+
+    check and price → find the job of the same key → a place → calls → write the end down → answer
+
+Invariant: a job is written down before its first call, and its end before anybody is answered.
+Work that may be paid for goes on when nobody waits for it any more; a second request of the same
+key never makes a second call.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from heliograph.accounts import new_id
+from heliograph.cache import fingerprint
+from heliograph.client import AsyncHeliograph
+from heliograph.errors import (
+    CallTaken,
+    HeliographError,
+    OutcomeUnknown,
+    RecordNotFound,
+    StorageError,
+    revived,
+)
+from heliograph.jobs import Job, JobState, moved
+from heliograph.library import Store
+from heliograph.pipeline import Order
+from heliograph.ports import Accounts, Event, Jobs, Observer
+from heliograph.server.admission import Admission, Place
+from heliograph.server.caller import Caller, Done, Errand
+from heliograph.server.events import FINISHED, Hub, ignore
+from heliograph.server.faults import Busy, KeyInUse, is_final
+from heliograph.server.health import refuse_low_disk
+from heliograph.server.purse import Purse
+from heliograph.server.rates import Rates
+from heliograph.server.refusals import no_image, no_job, other_request, replayed, too_late
+from heliograph.server.requests import keep_request
+from heliograph.server.resuming import resume
+from heliograph.server.secrets import Secrets
+from heliograph.server.webhooks.sender import Webhooks
+from heliograph.settings import Settings
+from heliograph.types import Record, Request, Result
+
+LOG = logging.getLogger("heliograph.server")
+JOIN_WITHIN = timedelta(minutes=15)  # an SDK's own retry belongs to a request that recent
+LOOK_AGAIN = 0.25  # seconds between looks at a job of another process
+LAST_WORDS = 5.0  # seconds in which jobs that are given up are written down
+USUAL = 40.0  # seconds that a picture takes, for an honest Retry-After
+
+
+@dataclass(eq=False, kw_only=True)
+class _Run:
+    """A job under way in this process."""
+
+    job: Job
+    answer: "asyncio.Future[_Answer]"
+    order: Order | None
+    task: "asyncio.Task[None] | None" = None
+    sent: bool = False
+    cancelling: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # money is set aside, or it waits
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What those who wait for a job are told; the job itself may still go on."""
+
+    job: Job
+    results: tuple[Result, ...] = ()
+    error: HeliographError | None = None
+
+
+class Gateway:
+    """The engine behind all faces. Make it with `server.opening.open_gateway`."""
+
+    def __init__(
+        self,
+        client: AsyncHeliograph,
+        store: Store,
+        *,
+        hub: Hub,
+        admission: Admission,
+        rates: Rates,
+        secrets: Secrets,
+        simulated: bool,
+        observer: Observer = ignore,
+    ) -> None:
+        self.client = client
+        self.store = store
+        self.settings: Settings = client.settings
+        self.accounts: Accounts = store.accounts
+        self.jobs: Jobs = store.jobs
+        self.hub = hub
+        self.admission = admission
+        self.rates = rates
+        self.secrets = secrets
+        self.simulated = simulated
+        self.purse = Purse(store, simulated=simulated)
+        self.webhooks = Webhooks(self)
+        self.is_draining = False
+        self.at_close: list[Callable[[], Awaitable[None]]] = [rates.close]
+        self._observer = observer
+        self._runs: dict[str, _Run] = {}
+        self._resuming: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ asking
+
+    async def perform(self, errand: Errand) -> Done:
+        """Do it, and wait for the results.
+
+        Raises:
+            InvalidRequest: nothing was sent.
+            KeyReused, KeyInUse: the idempotency key belongs to another request, or to one that
+                is being worked on.
+            BudgetExceeded, Busy: there is no money or no place for it.
+            HeliographError: as `AsyncHeliograph.generate`; `facts["job"]` names the job.
+        """
+        job, run, order = await self._begin(errand)
+        fresh = run is not None and run.order is order
+        if run is not None and not fresh and run.answer.done():
+            # it is late: whoever was first was told so, and who asks again waits for the end
+            job, run = await self.wait(job.id, errand.wait), None
+        answer = await self._answer_of(job, run, order)
+        if answer.error is not None:
+            error = answer.error if fresh else revived(answer.error.as_dict())
+            error.facts["job"] = answer.job.id
+            raise error
+        return Done(job=answer.job, results=answer.results, replayed=not fresh)
+
+    async def submit(self, errand: Errand) -> Job:
+        """Take it on; returns once its money is set aside, or while it waits for a place.
+
+        Raises:
+            As `perform`, for what is known before the first call.
+        """
+        job, run, _ = await self._begin(errand)
+        if run is None:
+            return job
+        await run.begun.wait()
+        if run.answer.done():
+            answer = run.answer.result()
+            if answer.error is not None and not is_final(answer.error):
+                answer.error.facts["job"] = job.id
+                raise answer.error
+            return answer.job
+        return run.job
+
+    async def wait(self, job_id: str, seconds: float | None = None) -> Job:
+        """The job once it is at its end, or as it is after so many seconds.
+
+        Raises:
+            RecordNotFound: there is no such job.
+        """
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
+        while True:
+            job = await self.jobs.job(job_id)
+            if job is None:
+                raise no_job(job_id)
+            left = None if end is None else end - loop.time()
+            if not job.state.is_open or (left is not None and left <= 0):
+                return job
+            run = self._runs.get(job_id)
+            if run is None or run.task is None:
+                await asyncio.sleep(LOOK_AGAIN if left is None else min(LOOK_AGAIN, left))
+            else:
+                await asyncio.wait([run.task], timeout=left)
+
+    async def cancel(self, job: Job) -> Job:
+        """End a job of which nothing was sent.
+
+        Raises:
+            TooLate: it was sent, or is at its end.
+        """
+        run = self._runs.get(job.id)
+        if run is None and job.state.is_open:
+            raise Busy("Another process works on this job.", retry_after=LOOK_AGAIN)
+        if run is None or run.sent or run.task is None:
+            raise too_late(job)
+        run.cancelling = True
+        run.task.cancel()
+        await asyncio.wait([run.task])
+        after = await self.jobs.job(job.id)
+        if after is None or after.state is not JobState.CANCELLED:
+            raise too_late(job)
+        return after
+
+    async def record(self, caller: Caller, record_id: str) -> Record:
+        """A record that the caller may see, by its whole id.
+
+        Raises:
+            RecordNotFound: there is none, it is somebody else's, or it lies in the trash.
+        """
+        try:
+            record = await self.store.books.find(record_id)
+        except RecordNotFound:
+            raise no_image(record_id) from None
+        is_seen = caller.sees is None or record.owner == caller.sees
+        if record.id != record_id or not is_seen or await self.store.books.trashed([record_id]):
+            raise no_image(record_id)
+        return record
+
+    def watch(self, job_id: str) -> AsyncIterator[Event]:
+        """What happens to a job that is under way here; ends with "finished"."""
+        return self.hub.watch(job_id)
+
+    async def job(self, caller: Caller, job_id: str) -> Job:
+        """A job that the caller may see.
+
+        Raises:
+            RecordNotFound: there is none, or it is somebody else's.
+        """
+        job = await self.jobs.job(job_id)
+        if job is None or (caller.sees is not None and job.user != caller.sees):
+            raise no_job(job_id)
+        return job
+
+    # ------------------------------------------------------------ beginning
+
+    async def _begin(self, errand: Errand) -> tuple[Job, _Run | None, Order]:
+        if self.is_draining:
+            raise Busy("The gateway is stopping.", retry_after=10.0)
+        caller = errand.caller
+        asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
+        order = await self.client.order(asked)
+        await self.purse.refuse_too_dear(order.plan, errand.count)
+        await refuse_low_disk(self.store.home, len(self._runs))
+        place = self.admission.enter_now(caller.user.id, self._at_once(caller))
+        try:
+            job = await self._new_job(errand, order, JobState.RUNNING if place else JobState.QUEUED)
+            since = job.created - JOIN_WITHIN if errand.retries else None
+            there = await self.jobs.submit(job, joins_since=since)
+        except BaseException:
+            if place is not None:
+                place.leave()
+            raise
+        if there is None:
+            return job, self._start(job, order, place, caller), order
+        if place is not None:
+            place.leave()
+        return there, self._join(there, job, errand), order
+
+    def _join(self, there: Job, wanted: Job, errand: Errand) -> _Run | None:
+        if there.mark != wanted.mark:
+            raise other_request(errand.key or "")
+        if there.state.is_open and errand.retries == 0 and errand.wait is None:
+            begun = (datetime.now(UTC) - there.created).total_seconds()
+            raise KeyInUse(
+                "The first request of this idempotency key is still being worked on.",
+                remedy="Ask again later with the same key, or send `Prefer: wait=60` to wait.",
+                retry_after=max(1.0, USUAL - begun),
+                facts={"job": there.id},
+            )
+        return self._runs.get(there.id)
+
+    async def _new_job(self, errand: Errand, order: Order, state: JobState) -> Job:
+        now = datetime.now(UTC)
+        first = new_id()
+        document = await keep_request(order.plan.request, self.store) if errand.durable else None
+        keeps = timedelta(seconds=self.settings.idempotency_ttl)
+        return Job(
+            id=first,
+            user=errand.caller.user.id,
+            access=errand.caller.key.id,
+            face=errand.face,
+            route=errand.route,
+            state=state,
+            mark=self._mark(errand, order),
+            pictures=(first, *(new_id() for _ in range(errand.count - 1))),
+            prompt=order.plan.request.prompt,
+            created=now,
+            changed=now,
+            owner=self.store.lease.owner,
+            library=self.store.lease.library,
+            durable=errand.durable,
+            request=document,
+            key=errand.key,
+            key_expires=now + keeps if errand.key else None,
+            webhook=errand.webhook,
+        )
+
+    def _mark(self, errand: Errand, order: Order) -> str:
+        picture = fingerprint(order.plan, simulated=self.simulated)
+        asked = [errand.route, picture, errand.count, dict(errand.shape)]
+        text = json.dumps(asked, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _at_once(self, caller: Caller) -> int:
+        own = [limits.at_once for limits in (caller.user.limits, caller.key.limits)]
+        return min((n for n in own if n is not None), default=self.settings.server_user_at_once)
+
+    # ------------------------------------------------------------ working
+
+    def _start(self, job: Job, order: Order, place: Place | None, caller: Caller | None) -> _Run:
+        run = _Run(job=job, order=order, answer=asyncio.get_running_loop().create_future())
+        self._runs[job.id] = run
+
+        def heard(event: Event) -> None:
+            if event.name == "reserved":
+                run.begun.set()
+            run.sent = run.sent or event.name == "sent"
+
+        self.hub.begin(job.id, job.pictures, heard)
+        limit = self._at_once(caller) if caller else self.settings.server_user_at_once
+        run.task = asyncio.ensure_future(self._work(run, order, place, limit))
+
+        def over(task: "asyncio.Task[None]") -> None:
+            del self._runs[job.id]
+            facts = {"state": run.job.state.value, "face": job.face}
+            last = Event(name=FINISHED, job=job.id, at=0.0, facts=facts)
+            self.hub.end(job.id, job.pictures, last)
+            self._observer(last)
+            failure = None if task.cancelled() else task.exception()
+            if failure is not None:
+                LOG.error("job %s broke", job.id, exc_info=failure)
+            if not run.answer.done():
+                # only when the end could not be written down
+                error = StorageError("The end of the job could not be written down.")
+                run.answer.set_result(_Answer(job=run.job, error=error))
+            run.begun.set()
+
+        run.task.add_done_callback(over)
+        return run
+
+    async def _work(self, run: _Run, order: Order, place: Place | None, limit: int) -> None:
+        outcomes: list[Result | HeliographError]
+        try:
+            outcomes = list(
+                await asyncio.gather(
+                    *(
+                        self._picture(run, order, picture, place if n == 0 else None, limit)
+                        for n, picture in enumerate(run.job.pictures)
+                    )
+                )
+            )
+        except asyncio.CancelledError:
+            if not run.cancelling:
+                raise
+            outcomes = await self._after_all(run.job)
+        await self._end(run, outcomes)
+
+    async def _picture(
+        self, run: _Run, order: Order, picture: str, place: Place | None, limit: int
+    ) -> Result | HeliographError:
+        """One picture of a job, with a place of its own."""
+        try:
+            begun = time.monotonic()
+            if place is None:
+                run.begun.set()  # it waits
+                place = await self.admission.enter(run.job.user, limit)
+            waited = {"waited": time.monotonic() - begun}
+            self._observer(Event(name="admitted", job=picture, at=0.0, facts=waited))
+            try:
+                if run.job.state is JobState.QUEUED:
+                    await self._change(run, moved(run.job, JobState.RUNNING, datetime.now(UTC)))
+                return await self.client.fulfil(order, job=picture)
+            finally:
+                place.leave()
+        except OutcomeUnknown as error:
+            if not error.facts.get("late"):
+                return error
+            if len(run.job.pictures) == 1 and not run.answer.done():
+                run.answer.set_result(_Answer(job=run.job, error=error))
+            await self.client.landed(picture)
+            found = await self.made(picture)
+            return error if found is None else await self.client.deliver(found, order.plan)
+        except HeliographError as error:
+            return error
+
+    async def made(self, picture: str) -> Record | None:
+        """The record of a picture, when it holds one."""
+        try:
+            record = await self.store.books.find(picture)
+        except RecordNotFound:
+            return None
+        return record if record.result is not None else None
+
+    async def _after_all(self, job: Job) -> list[Result | HeliographError]:
+        """What had been sent of a job before it was cancelled; nothing, when nothing was."""
+        await asyncio.gather(*(self.client.landed(picture) for picture in job.pictures))
+        found: list[Result | HeliographError] = []
+        for picture in job.pictures:
+            record = await self.made(picture)
+            run = self._runs[job.id]
+            if record is not None and run.order is not None:
+                found.append(await self.client.deliver(record, run.order.plan))
+        return found
+
+    async def _end(self, run: _Run, outcomes: Sequence[Result | HeliographError]) -> None:
+        results = tuple(o for o in outcomes if isinstance(o, Result))
+        errors = [o for o in outcomes if isinstance(o, HeliographError)]
+        error = errors[0] if errors else None
+        spent = sum(result.cost for result in results)
+        spent += sum(int(e.facts.get("cost_micro") or 0) for e in errors)
+        without = JobState.FAILED if error else JobState.CANCELLED
+        ended = moved(
+            run.job,
+            JobState.DONE if results else without,
+            datetime.now(UTC),
+            records=tuple(result.record.id for result in results),
+            sources=tuple(result.source for result in results),
+            cost=spent,
+            error=error.as_dict() if error else None,
+            keeps_key=bool(results) or (error is not None and is_final(error)),
+        )
+        try:
+            await self._change(run, ended)
+        except CallTaken as trouble:
+            error, results = trouble, ()
+        else:
+            await self._tell(run.job)
+        if not run.answer.done():
+            failure = None if results else error or Busy("The job was cancelled.")
+            run.answer.set_result(_Answer(job=run.job, results=results, error=failure))
+        run.begun.set()
+
+    async def _tell(self, job: Job) -> None:
+        try:
+            await self.webhooks.deliver(job)
+        except StorageError as error:
+            # the sender looks for jobs that nobody was told of
+            LOG.warning("the end of job %s could not be told yet: %s", job.id, error)
+
+    async def _change(self, run: _Run, after: Job) -> None:
+        before = run.job
+        await self.jobs.change(before, after)
+        run.job = after
+
+    # ------------------------------------------------------------ answering
+
+    async def _answer_of(self, job: Job, run: _Run | None, order: Order) -> _Answer:
+        while run is None and job.state.is_open:
+            # another process works on it, it is late, or it has only just begun here
+            await asyncio.sleep(LOOK_AGAIN)
+            found = await self.jobs.job(job.id)
+            if found is None:
+                raise no_job(job.id)
+            late = self._runs.get(job.id)
+            job, run = found, None if late is None or late.answer.done() else late
+        if run is not None:
+            return await asyncio.shield(run.answer)
+        if job.error is not None and not job.records:
+            return _Answer(job=job, error=replayed(revived(job.error)))
+        if job.state is JobState.CANCELLED:
+            return _Answer(job=job, error=Busy("The job was cancelled.", retry_after=1.0))
+        records = [await self.store.books.find(record_id) for record_id in job.records]
+        results = [await self.client.deliver(record, order.plan) for record in records]
+        return _Answer(job=job, results=tuple(results))
+
+    # ------------------------------------------------------------ starting and stopping
+
+    def works_on(self, job_id: str) -> bool:
+        """Whether this process has the job in its hands."""
+        return job_id in self._runs
+
+    async def restart(self, job: Job, request: Request) -> None:
+        """Work on a job that another process had begun."""
+        self._start(job, await self.client.order(request), None, None)
+
+    def begin(self) -> None:
+        """Take up what processes that are gone had left, in the background."""
+        self._resuming = asyncio.ensure_future(resume(self))
+        self._resuming.add_done_callback(_log_failure)
+
+    async def drain(self, seconds: float) -> tuple[str, ...]:
+        """Take nothing new, and wait for calls under way.
+
+        Returns:
+            Jobs that are still under way.
+        """
+        self.is_draining = True
+        self.admission.close()
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        return tuple(self._runs)
+
+    async def close(self) -> None:
+        """Close everything; what is still under way is written down as unknown."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+        # what is given up is written down in journal and job before the books are closed
+        await self.client.abandon()
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS)
+        closing, self.at_close = self.at_close, []
+        for close in closing:
+            await close()
+        await self.client.close()
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        LOG.error("jobs of an earlier run could not be taken up", exc_info=task.exception())

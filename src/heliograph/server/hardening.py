@@ -1,0 +1,183 @@
+"""What holds for every request and every answer, whatever the route: the outermost middleware.
+
+    id → method → address → encoding → size while reading → the app → headers of the answer
+
+Invariant: a request that is refused by its headers is read no further than the bytes that came
+with them (one read of the socket, 256 KB at most), and no answer tells a version, a path, a
+statement or a stack. What breaks is answered in the envelope of its face, with the request's id,
+and raised on to the server's log (S52, S56, S57, S65, S97, S98).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from heliograph.errors import Charged, HeliographError
+from heliograph.server.addresses import Addresses, check_path
+from heliograph.server.doors import request_id_of
+from heliograph.server.faults import Fault, MethodNotAllowed, TooLarge, UnsupportedMedia
+from heliograph.server.wire import Wire
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+HIDDEN = frozenset({b"server", b"x-powered-by", b"via"})
+KEEP_ALIVE = 65  # seconds; above the 60 s after which usual proxies drop a connection by themselves
+
+Render = Callable[[HeliographError, Scope], Response]
+
+
+class Internal(Fault):
+    """Something of ours broke; the log has the reason under the request's id."""
+
+    status: ClassVar[int] = 500
+    code = "internal"
+
+
+class Hardening:
+    """Middleware around everything.
+
+    Args:
+        limit: bytes of a body.
+        render: makes an error the answer of the face that the path belongs to.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, addresses: Addresses, render: Render) -> None:
+        self.app = app
+        self.limit = limit
+        self.addresses = addresses
+        self.render = render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        exchange = _Exchange(scope, receive, send, limit=self.limit)
+        try:
+            self._check(scope)
+            await self.app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            return  # nobody is there to be told
+        except HeliographError as error:
+            if exchange.is_begun:
+                raise  # the answer is cut, and the log says why
+            await self._answer(error, exchange, scope)
+        except Exception:
+            await self._answer(_broken(), exchange, scope)
+            raise
+        if exchange.refusal is not None and not exchange.is_begun:
+            # whatever the app made of it
+            await self._answer(exchange.refusal, exchange, scope)
+
+    def _check(self, scope: Scope) -> None:
+        """Raises Fault for what no route takes."""
+        if scope["method"] not in METHODS:
+            raise MethodNotAllowed("There is no such method here.")
+        self.addresses.check_host(scope)
+        check_path(scope)
+        headers = [(name, value.strip().lower()) for name, value in scope["headers"]]
+        if any(name == b"content-encoding" and value != b"identity" for name, value in headers):
+            raise UnsupportedMedia(
+                "A compressed body is not taken.", remedy="Send it without `Content-Encoding`."
+            )
+        told = next((value for name, value in headers if name == b"content-length"), b"0")
+        if int(told) > self.limit:
+            raise _too_large(self.limit)
+
+    async def _answer(self, error: HeliographError, exchange: "_Exchange", scope: Scope) -> None:
+        if exchange.is_begun:
+            return
+        exchange.is_ours = True
+        await self.render(error, scope)(scope, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
+        self.id = request_id_of(scope)
+        self.refusal: Fault | None = None  # what is answered instead of what the app says
+        self.is_begun = False
+        self.is_ours = False  # the answer is not the app's
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._size = 0
+        names = {name for name, _ in scope["headers"]}
+        told = dict(scope["headers"])
+        has_body = b"transfer-encoding" in names or told.get(b"content-length", b"0") != b"0"
+        self._is_read = not has_body
+
+    async def receive(self) -> Message:
+        """A part of the body.
+
+        Raises:
+            TooLarge: it is more than is taken.
+        """
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self._is_read = self._is_read or not message.get("more_body", False)
+            if self._size > self._limit:
+                self.refusal = error = _too_large(self._limit)
+                raise error
+        return message
+
+    async def send(self, message: Message) -> None:
+        """A part of the answer, with the headers that all have."""
+        is_start = message["type"] == "http.response.start"
+        if is_start and message["status"] == Internal.status and not self.is_ours:
+            self.refusal = _broken()  # frameworks have a plain text for it, and then raise on
+        if self.refusal is not None and not self.is_begun and not self.is_ours:
+            return  # nor does an answer count to a body that the app never got whole
+        if is_start:
+            self.is_begun = True
+            message = {**message, "headers": self._headers(message)}
+        await self._send(message)
+
+    def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
+        given = [(k, v) for k, v in message.get("headers", ()) if k.lower() not in HIDDEN]
+        names = {name.lower() for name, _ in given}
+        own = {b"x-request-id": self.id.encode(), b"x-content-type-options": b"nosniff"}
+        if not self._is_read and message["status"] >= 400:
+            # what is still on its way would be read only to be thrown away
+            own[b"connection"] = b"close"
+        if message["status"] == MethodNotAllowed.status:
+            own[b"allow"] = ", ".join(sorted(METHODS)).encode()
+        return given + [(name, value) for name, value in own.items() if name not in names]
+
+
+def serving_options(wire: Wire | None = None) -> Mapping[str, Any]:
+    """How uvicorn must be set up for all of this to hold: `uvicorn.Config(app, **…)`.
+
+    It believes no proxy by itself (`Addresses` does), names neither itself nor a version, writes
+    no log of addresses, which may hold keys, and speaks no web sockets.
+    """
+    return {
+        "http": wire or Wire(),
+        "ws": "none",
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "timeout_keep_alive": KEEP_ALIVE,
+    }
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        "The body has too many bytes.",
+        remedy=f"Send at most {limit} bytes; large pictures go through the files API.",
+        facts={"limit": limit},
+    )
+
+
+def _broken() -> Internal:
+    return Internal(
+        "Something went wrong in the gateway.",
+        remedy="Tell its operator the id of this request; its log has the reason.",
+        charged=Charged.UNKNOWN,
+    )

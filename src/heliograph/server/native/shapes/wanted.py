@@ -1,0 +1,254 @@
+"""What is asked for: the request fields of the library, by the same names.
+
+Invariant: a request of this form can be read without a doubt; whether a model can do it, planning
+decides.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from heliograph.planning.load import catalogue
+from heliograph.server.native.shapes.plain import INTEGRAL, Asked, Id, Micro
+
+MOST_BASE64 = 28_000_000  # characters: 20 MB of image
+MOST_COUNT = 10  # pictures of one job
+LONGEST_PROMPT = 100_000  # characters; what a model takes is less
+SEED = 2**31 - 1  # the API takes 32 bits with a sign
+
+_SAFETY = catalogue().safety
+_BASE64 = re.compile(r"^[A-Za-z0-9+/]*={0,2}$")
+# text that says something, and nothing that text cannot hold
+SAYS = r"^[^\x00]*[^\s\x00-\x20\x85\xa0][^\x00]*$"
+
+Prompt = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_PROMPT,
+        pattern=r"[^\s\x00-\x20\x7f-\xa0]",
+        description="What to draw, in words. `@name` means the reference or cast of that name.",
+        examples=["A lighthouse on a basalt cliff at golden hour, long exposure"],
+    ),
+]
+Size = Annotated[
+    str,
+    Field(pattern=r"^(512|[124][kK])$", description="Size tier.", examples=["4K"]),
+]
+Aspect = Annotated[
+    str,
+    Field(pattern=r"^[1-9][0-9]{0,2}:[1-9][0-9]{0,2}$", description="Ratio.", examples=["16:9"]),
+]
+Pixels = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$",
+        description="Exact size of the export; the tier and ratio to reach it are found.",
+        examples=["4096x2304"],
+    ),
+]
+Use = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"\S",
+        description="A named use, such as a paper size with its density.",
+        examples=["A3 print at 300 dpi"],
+    ),
+]
+ModelId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Model id; `GET /models` lists them. Without it the gateway's own default.",
+        examples=["gemini-3-pro-image"],
+    ),
+]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["campaign-7"])]
+Label = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", examples=["hero"]),
+]
+Role = Literal["object", "character", "style", "subject", "scene", "pose"]
+Pixel = Annotated[int, Field(ge=0, le=100_000), INTEGRAL]
+
+
+def _listed(words: tuple[str, ...]) -> Any:
+    """A word of a list that is data, not code."""
+
+    def check(value: Any) -> Any:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return value
+
+    return Annotated[str, BeforeValidator(check), Field(json_schema_extra={"enum": list(words)})]
+
+
+class KeptPicture(Asked):
+    """A picture that is here already."""
+
+    image: Id = Field(description="Id of an image of yours.")
+
+
+class SentPicture(Asked):
+    """A picture that comes with the request."""
+
+    data: Annotated[
+        str, StringConstraints(min_length=4, max_length=MOST_BASE64, pattern=_BASE64.pattern)
+    ] = Field(
+        description="The bytes of a PNG, JPEG or WebP, in base64; what it is, is found out.",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+
+class _Named(Asked):
+    role: Role | None = Field(default=None, description="What it is for.")
+    name: Label | None = Field(default=None, description="How the prompt calls it: @name.")
+
+
+class KeptReference(KeptPicture, _Named):
+    """An image of yours as a reference."""
+
+
+class SentReference(SentPicture, _Named):
+    """A picture that comes along as a reference."""
+
+
+class Finish(Asked):
+    """How files are made from the original, which itself is never touched."""
+
+    format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
+        default=None, description="Without it that of the original."
+    )
+    quality: Annotated[int, Field(ge=1, le=100), INTEGRAL] | None = None
+    max_bytes: Annotated[int, Field(ge=1024, le=10**12), INTEGRAL] | None = Field(
+        default=None, description="Quality is lowered until the file is no larger."
+    )
+    dpi: Annotated[int, Field(ge=1, le=2400), INTEGRAL] | None = Field(
+        default=None, description="Density to write into the file."
+    )
+    anchor: Literal[
+        "centre",
+        "top",
+        "bottom",
+        "left",
+        "right",
+        "top-left",
+        "top-right",
+        "bottom-left",
+        "bottom-right",
+    ] = Field(default="centre", description="Which part a crop keeps.")
+    srgb: bool = Field(default=False, description="Convert to sRGB.")
+    preview: bool = Field(default=False, description="Also a WebP of at most 2048 px.")
+    thumbnail: bool = Field(default=False, description="Also a WebP of at most 512 px.")
+
+
+class TurnSettings(Asked):
+    """Settings that a turn may change."""
+
+    model: ModelId | None = None
+    size: Size | None = None
+    aspect: Aspect | None = None
+    pixels: Pixels | None = None
+    use: Use | None = None
+    references: Annotated[
+        list[KeptReference | SentReference], Field(max_length=14, description="Input images.")
+    ] = Field(default=[])
+    system: Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT, pattern=r"\S")] | None = (
+        Field(default=None, description="System instruction.")
+    )
+    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=-SEED - 1, le=SEED), INTEGRAL] | None = None
+    safety: dict[_listed(_SAFETY.categories), _listed(_SAFETY.thresholds)] | None = Field(  # type: ignore[valid-type]
+        default=None, description="Thresholds by category."
+    )
+    thinking: Literal["minimal", "low", "medium", "high"] | None = None
+    include_thoughts: bool = Field(default=False, description="Keep drafts of the model, too.")
+    tier: Literal["standard", "flex", "priority", "batch"] | None = Field(
+        default=None, description="Service tier; `batch` can be estimated only."
+    )
+    ground: Literal["web", "images"] | None = Field(
+        default=None, description="Search before drawing."
+    )
+    strict: bool = Field(default=False, description="Other pixels than asked are an error.")
+    max_cost: Micro | None = Field(
+        default=None, description="Refuse when the worst case is above this; micro-dollars."
+    )
+    tags: Annotated[list[Tag], Field(max_length=20)] = Field(default=[])
+    fallback: Annotated[
+        list[ModelId], Field(max_length=5, description="Models to ask when the first cannot.")
+    ] = Field(default=[])
+    allow_downgrade: bool = Field(
+        default=False, description="A fallback may make a smaller picture."
+    )
+    fresh: bool = Field(
+        default=False, description="Never answered by an identical earlier picture."
+    )
+    casts: Annotated[list[Label], Field(max_length=14)] = Field(
+        default=[], description="Names of casts."
+    )
+    context: Annotated[str, Field(pattern=r"^(all|lineage|last-[1-9][0-9]{0,2})$")] | None = Field(
+        default=None, description="What of the session goes back to the model."
+    )
+    region: Annotated[list[Pixel], Field(min_length=4, max_length=4)] | None = Field(
+        default=None, description="What to change: x, y, width, height in px."
+    )
+    mask: SentPicture | None = Field(
+        default=None, description="Or a PNG, white where the picture is to be changed."
+    )
+    protect: bool = Field(default=False, description="Put everything else back as it was.")
+    feather: Annotated[int, Field(ge=0, le=256), INTEGRAL] | None = Field(
+        default=None, description="Soft edge in px."
+    )
+    finish: Finish | None = None
+
+
+class Wanted(TurnSettings):
+    """One request."""
+
+    prompt: Prompt
+    base: KeptPicture | SentPicture | None = Field(
+        default=None, description="A picture that is to be changed."
+    )
+    session: Id | None = Field(default=None, description="Session that the picture belongs to.")
+    follows: Id | None = Field(
+        default=None, description="Image of yours whose picture is to be changed."
+    )
+
+
+class JobWanted(Wanted):
+    """A job: one request, made once or several times."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_COUNT), INTEGRAL] = Field(
+        default=1, description="Pictures; there must be money for all of them."
+    )
+
+
+class TurnWanted(TurnSettings):
+    """One turn of a session; what it does not say stays as it is in that version."""
+
+    prompt: Prompt
+    of: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")] | None = (
+        Field(
+            default=None,
+            description="Number, name or id of the version to change; without it, where the "
+            "session stands.",
+            examples=["2"],
+        )
+    )
+    drop: Annotated[list[str], Field(max_length=40)] = Field(
+        default=[], description="Settings that are not taken over from that version."
+    )
+
+
+class SessionWanted(TurnSettings):
+    """A new session, which begins with a change of a picture."""
+
+    prompt: Prompt
+    of: KeptPicture | SentPicture = Field(description="The picture to change.")
+    drop: Annotated[list[str], Field(max_length=40)] = Field(
+        default=[], description="Settings that are not taken over from that picture."
+    )

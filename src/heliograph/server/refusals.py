@@ -1,0 +1,52 @@
+"""What the gateway says when it does not do what it was asked for."""
+
+from heliograph.errors import HeliographError, KeyReused, Problem, RecordNotFound
+from heliograph.jobs import Job
+from heliograph.server.faults import Busy, Fault
+
+
+class TooLate(Fault):
+    """Something of the job was sent already; it can no longer be cancelled."""
+
+    status = 409
+    code = "too_late"
+
+
+def no_job(job_id: str) -> RecordNotFound:
+    """The error when there is no such job, or it is somebody else's."""
+    return RecordNotFound("There is no such job.", facts={"id": job_id})
+
+
+def no_image(record_id: str) -> RecordNotFound:
+    return RecordNotFound("There is no such image.", facts={"id": record_id})
+
+
+def too_late(job: Job) -> TooLate:
+    return TooLate(
+        "The job cannot be cancelled any more.",
+        why="It was sent to the upstream, which charges for it, or it is at its end.",
+        remedy="Its picture is kept; look at the job.",
+        facts={"job": job.id, "state": job.state.value},
+    )
+
+
+def other_request(key: str) -> KeyReused:
+    problem = Problem(
+        field="Idempotency-Key",
+        value=key,
+        message="belongs to another request already",
+    )
+    return KeyReused([problem], remedy="Give the new request a key of its own; nothing was sent.")
+
+
+def replayed(error: HeliographError) -> HeliographError:
+    error.facts["replayed"] = True
+    return error
+
+
+def interrupted() -> HeliographError:
+    return Busy(
+        "The gateway was stopped before this request was sent.",
+        remedy="Send it again; nothing was charged.",
+        retry_after=1.0,
+    )

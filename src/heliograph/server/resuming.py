@@ -1,0 +1,96 @@
+"""Takes up the jobs that a gateway which is gone had left open.
+
+Invariant: a job is taken over only from a process that is provably gone, and by one process only.
+What was kept counts; what may have been paid for without a picture is said; only what provably was
+not sent is begun again, and only where nobody waited for it on a connection.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Protocol
+
+from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown
+from heliograph.jobs import Job, JobState, adopted, moved
+from heliograph.journal import UNSENT
+from heliograph.library import Store
+from heliograph.server.refusals import interrupted
+from heliograph.server.requests import kept_request
+from heliograph.types import Record, Request
+
+LOG = logging.getLogger("heliograph.server")
+MOST_CALLS = 100  # of one picture
+
+
+class Taker(Protocol):
+    """What a gateway lends for this."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def works_on(self, job_id: str) -> bool:
+        """Whether this process has the job in its hands."""
+
+    async def made(self, picture: str) -> Record | None:
+        """The record of a picture, when it holds one."""
+
+    async def restart(self, job: Job, request: Request) -> None:
+        """Work on a job that another process had begun."""
+
+
+async def resume(gateway: Taker) -> None:
+    """Take up every open job of this library that no living process works on."""
+    store = gateway.store
+    found = await store.jobs.open_jobs(store.lease.library)
+    # looked up after the jobs: whoever has one of them is here, or is gone for good
+    living = await asyncio.to_thread(store.lease.living)
+    for job in found:
+        if job.owner in living or gateway.works_on(job.id):
+            continue
+        try:
+            await _take_up(job, gateway)
+        except CallTaken:
+            continue  # another process was quicker
+        except HeliographError as error:
+            LOG.warning("job %s could not be taken up: %s", job.id, error)
+
+
+async def _take_up(job: Job, gateway: Taker) -> None:
+    store, now = gateway.store, datetime.now(UTC)
+    mine = adopted(job, store.lease.owner, now)
+    await store.jobs.change(job, mine)
+    records = [r for picture in job.pictures if (r := await gateway.made(picture))]
+    doubt = await _doubt(mine, store)
+    if mine.durable and mine.request is not None and not records and doubt is None:
+        if mine.state is JobState.RUNNING:
+            queued = moved(mine, JobState.QUEUED, now)
+            await store.jobs.change(mine, queued)
+            mine = queued
+        await gateway.restart(mine, await kept_request(mine.request or {}, store))
+        return
+    error = doubt or (None if records else interrupted())
+    ended = moved(
+        mine,
+        JobState.DONE if records else JobState.FAILED,
+        now,
+        records=tuple(record.id for record in records),
+        sources=("call",) * len(records),
+        cost=sum(record.cost for record in records),
+        error=error.as_dict() if error else None,
+        keeps_key=bool(records) or doubt is not None,
+    )
+    await store.jobs.change(mine, ended)
+
+
+async def _doubt(job: Job, store: Store) -> HeliographError | None:
+    """Why a job of a dead process may have been paid for without a picture."""
+    for picture in job.pictures:
+        for call in await store.journal.calls(job=picture, limit=MOST_CALLS):
+            if call.stage.is_doubtful or (call.stage.is_open and call.stage not in UNSENT):
+                return OutcomeUnknown(
+                    "The gateway was stopped while the upstream was at work.",
+                    remedy="It may have been charged; see `heliograph calls list`.",
+                    record_id=picture,
+                    facts={"job": job.id},
+                )
+    return None

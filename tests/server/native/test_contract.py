@@ -1,0 +1,37 @@
+"""The document says what the face does: schemathesis, with its default checks, finds no failure.
+
+The quick run is the fuzzing phase with few examples. `SCHEMATHESIS_EXAMPLES=1000` takes all phases.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.server.native.conftest import Native, Place
+
+COMMAND = str(Path(sys.executable).with_name("schemathesis"))
+WANTED = os.environ.get("SCHEMATHESIS_EXAMPLES")
+PHASES = "examples,coverage,fuzzing,stateful" if WANTED else "fuzzing"
+# these end the very key that is used
+ENDS_KEYS = "^(revoke|rotate)_key"
+CONFIG = str(Path(__file__).with_name("schemathesis.toml"))
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("chosen", ["--exclude-operation-id-regex", "--include-operation-id-regex"])
+async def test_schemathesis_finds_nothing(
+    place: Place, admin: Native, tmp_path: Path, chosen: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(COMMAND, "--config-file", CONFIG, "run", f"{place.url}/openapi.json"),
+        *("--header", f"Authorization: Bearer {admin.text}", "--max-examples", WANTED or "10"),
+        *("--phases", PHASES, "--seed", "1", "--no-color", "--continue-on-failure"),
+        *("--url", place.url, "--request-retries", "3", chosen, ENDS_KEYS),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=tmp_path,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()[-30_000:]

@@ -1,0 +1,71 @@
+"""What lies in deploy/ fits the program: settings exist, stops have time, images name no host."""
+
+import re
+from configparser import RawConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from heliograph.cli import build_app
+from heliograph.settings import PREFIX, Settings
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+DRAIN = Settings.model_fields["server_drain"].default
+FILES = sorted(path for path in DEPLOY.iterdir() if path.is_file())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_setting_that_is_named_is_one(path: Path) -> None:
+    for name in re.findall(rf"\b{PREFIX}([A-Z_]+)", path.read_text()):
+        assert name.lower() in Settings.model_fields, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_command_that_is_named_is_one(path: Path) -> None:
+    text = path.read_text().replace('", "', " ")
+    found = re.findall(r"heliograph (serve|users|keys|backup|doctor)\b((?: [\w-]+)*)", text)
+    for command, rest in found:
+        words = [word for word in rest.split() if word != "NAME"]
+        build_app().parse_args([command, *words, *(["NAME"] if "NAME" in rest else [])])
+
+
+def _unit() -> dict[str, str]:
+    parser = RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(DEPLOY / "heliograph.service")
+    return dict(parser["Service"])
+
+
+def _compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return dict(found["services"]["gateway"])
+
+
+def test_nobody_is_killed_before_the_drain_is_over() -> None:
+    assert int(_unit()["TimeoutStopSec"]) > DRAIN
+    assert int(_compose()["stop_grace_period"].removesuffix("s")) > DRAIN
+    assert _unit()["KillSignal"] == "SIGTERM"
+
+
+def test_the_unit_gives_nothing_away() -> None:
+    unit = _unit()
+    assert unit["UMask"] == "0077"
+    assert unit["StateDirectoryMode"] == "0700"
+    for name in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "DynamicUser"):
+        assert unit[name] == "yes", name
+    assert unit["ProtectSystem"] == "strict"
+    assert "LoadCredential" in unit
+
+
+def test_images_name_no_registry_and_run_as_nobody() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    images = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert images
+    assert not [image for image in images if "/" in image]
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
+    port = Settings.model_fields["server_port"].default
+    assert f"EXPOSE {port}" in text
+    assert _compose()["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert _compose()["cap_drop"] == ["ALL"]

@@ -1,0 +1,90 @@
+"""Budgets hold whatever happens at once: S67 to S72, over real sockets."""
+
+import asyncio
+from collections import Counter
+
+from tests.server.whole.conftest import House
+
+
+async def price(house: House) -> int:
+    """The worst price of one picture, in micro-dollars."""
+    plan = await house.gateway.client.plan("A fox 000", size="1K")
+    return plan.estimate.high
+
+
+async def test_a_budget_for_ten_lets_exactly_ten_of_two_hundred_through(house: House) -> None:
+    user = house.users["anna"].id
+    # slow enough that everybody has asked before the first one is settled below its worst price
+    words = "A fox {:03d} [[fault:delay_headers:2.0]]"
+    high = (await house.gateway.client.plan(words.format(0), size="1K")).estimate.high
+    await house.gateway.client.set_budget(f"user/{user}", 10 * high)
+    found = await asyncio.gather(*(house.ask("anna", words.format(n)) for n in range(200)))
+    assert Counter(status for status, _, _ in found) == {200: 10, 429: 190}
+    refused = [(body, answer) for status, body, answer in found if status == 429]
+    assert {body["error"]["code"] for body, _ in refused} == {"insufficient_quota"}
+    assert {answer["x-should-retry"] for _, answer in refused} == {"false"}
+    assert len(await house.bill()) == 10
+
+
+async def test_several_pictures_are_begun_only_with_money_for_all(house: House) -> None:  # S70
+    user = house.users["anna"].id
+    await house.gateway.client.set_budget(f"user/{user}/day", 5 * await price(house))
+    status, body, _ = await house.ask("anna", "A fox 000", n=8)
+    assert (status, body["error"]["code"]) == (429, "insufficient_quota")
+    assert await house.bill() == []
+    status, body, answer = await house.ask("anna", "A fox 000", n=3)
+    assert (status, len(body["data"])) == (200, 3)
+    assert len(await house.bill()) == 3
+    assert float(answer["x-heliograph-balance"]) > 0
+
+
+async def test_a_key_has_a_budget_of_its_own(house: House) -> None:
+    (key,) = await house.gateway.accounts.keys(house.users["anna"].id)
+    await house.gateway.client.set_budget(f"key/{key.id}/month", await price(house) - 1)
+    assert (await house.ask("anna", "A fox 000"))[0] == 429
+    assert (await house.ask("ben", "A fox 000"))[0] == 200
+
+
+async def test_a_cancelled_job_is_either_refunded_or_kept_never_both(house: House) -> None:  # S72
+    outcomes: Counter[str] = Counter()
+    for n in range(24):
+        asked = {"prompt": f"A fox {n} [[fault:delay_headers:0.05]]", "size": "1K"}
+        status, job, _ = await house.call("anna", "POST", "/api/v1/jobs", json=asked)
+        assert status == 202, job
+        await asyncio.sleep(0.004 * n)
+        status, _, _ = await house.call("anna", "POST", f"/api/v1/jobs/{job['id']}/cancel")
+        path = f"/api/v1/jobs/{job['id']}"
+        while True:
+            _, ended, _ = await house.call("anna", "GET", path)
+            if ended["state"] not in ("queued", "running"):
+                break
+            await asyncio.sleep(0.02)
+        outcomes[ended["state"]] += 1
+        assert (status == 200) == (ended["state"] == "cancelled"), (status, ended)
+    assert set(outcomes) <= {"cancelled", "done"}
+    assert outcomes["done"] == len(await house.bill())
+
+
+async def test_one_user_may_not_have_more_under_way_than_the_limit(house: House) -> None:  # S68
+    from dataclasses import replace
+
+    from heliograph.accounts import Limits
+
+    anna = house.users["anna"]
+    limited = replace(anna, limits=Limits(at_once=2), version=anna.version + 1)
+    await house.gateway.accounts.change_user(anna, limited)
+    prompts = [f"A fox {n} [[fault:delay_headers:0.2]]" for n in range(8)]
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, house.gateway.admission.under_way)
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.ensure_future(watch())
+    await asyncio.sleep(1.0)  # what is remembered of a key lasts that long
+    found = await asyncio.gather(*(house.ask("anna", prompt) for prompt in prompts))
+    watching.cancel()
+    assert {status for status, _, _ in found} == {200}
+    assert most == 2
