@@ -2,15 +2,21 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from heliograph.errors import RecordNotFound, StorageError
 from heliograph.ports import Blobs
-from heliograph.storage import LocalBlobs, ObjectBlobs, blob_key
+from heliograph.storage import LocalBlobs, ObjectBlobs, blob_key, blobs_at
 
 Build = Callable[[Path], Blobs]
 IMPLEMENTATIONS: dict[str, Build] = {
@@ -39,9 +45,41 @@ BAD_KEYS = (
 )
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return IMPLEMENTATIONS[request.param](tmp_path / "store")
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a real S3 server with an empty bucket."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    made = urllib.request.Request(f"{address}/pictures", method="PUT")  # noqa: S310
+    for attempt in range(200):
+        try:
+            urllib.request.urlopen(made).close()  # noqa: S310
+            break
+        except OSError:
+            assert attempt < 199, "the S3 server does not come up"
+            time.sleep(0.1)
+    yield address
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(params=[*IMPLEMENTATIONS, "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    if request.param != "s3":
+        return IMPLEMENTATIONS[request.param](tmp_path / "store")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3"))
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    return blobs_at(f"s3://pictures/{uuid4().hex}")
 
 
 @pytest.fixture

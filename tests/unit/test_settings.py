@@ -148,7 +148,11 @@ def test_an_unknown_or_incomplete_store(tmp_path: Path, store: str) -> None:
         ("azure-key-vault:https://v", "azure"),
     ],
 )
-def test_a_store_whose_extra_is_missing(tmp_path: Path, store: str, extra: str) -> None:
+def test_a_store_whose_extra_is_missing(
+    tmp_path: Path, store: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # another part of the tests may have brought it
+    monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ConfigurationError, match=rf"heliograph\[{extra}\]"):
         find_key(settings(tmp_path, key_source=store))
 

@@ -66,7 +66,7 @@ async def test_a_client_that_hangs_up_finds_its_picture_later(house: House) -> N
 async def test_a_late_answer_is_an_error_first_and_a_picture_then(  # F15
     tmp_path: Path, emulated: str
 ) -> None:
-    settings = {"answer_timeout": 0.4, "late_timeout": 20.0}
+    settings: dict[str, Any] = {"answer_timeout": 0.4, "late_timeout": 20.0}
     async with running(tmp_path / "home", emulated, uuid4().hex[:10], **settings) as house:
         headers = {"Idempotency-Key": "late"}
         prompt = "A fox [[fault:delay-headers:1.5]]"
