@@ -19,6 +19,7 @@ from heliograph.providers.files import Files
 from heliograph.providers.gemini import HOST, Gemini
 from heliograph.providers.http import Channel, Deadlines
 from heliograph.providers.pool import Place
+from heliograph.providers.room import Room
 from heliograph.settings import Key, Settings, describe_keys, find_keys
 
 ANY_KEY = "emulator-needs-no-real-key"
@@ -106,8 +107,10 @@ async def dial(
         emulator = await start_emulator(ledger, *emulator_options)
     base_url = emulator.url if emulator else settings.base_url or HOST
 
+    room = Room(settings.bodies_at_once)
+
     def channel(key: str) -> Channel:
-        return Channel(base_url, settings.api_version, key, limits)
+        return Channel(base_url, settings.api_version, key, limits, room)
 
     if emulator is not None:
         simulated = True

@@ -13,6 +13,7 @@ from heliograph.journal import Stage
 from heliograph.ports import Event
 
 EMPTY = Evidence(ours=Ours(), bill=())
+SALVAGED = with_ours(sound(), records=(record(warnings=("salvaged",)),))
 T = NOON.timestamp()
 
 
@@ -61,6 +62,12 @@ def seen(*gap: float, **more: Any) -> Evidence:
         ),
         (checks.verdict("verified"), sound(), with_ours(sound(), records=())),
         (checks.warned, seen(ended=(ended(warnings=("smaller",)),)), seen(ended=(ended(),))),
+        (checks.warned, seen(ended=(ended(verdict="downgraded"),)), sound()),
+        (
+            checks.warned,
+            replace(SALVAGED, ended=(ended(face=True),)),
+            replace(SALVAGED, ended=(ended(),)),  # the library has words for it
+        ),
         (checks.kept_format("jpeg"), sound(), EMPTY),
         (checks.images_kept(1), sound(), with_ours(sound(), records=())),
         (

@@ -21,8 +21,22 @@ def test_list_names_what_is_not_served(capsys: pytest.CaptureFixture[str]) -> No
     assert "not served: needs batches" in text
     assert typed("list", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["id"] for row in rows if row["needs"]} >= {"F42", "K15", "K25"}
+    assert {row["id"] for row in rows if row["needs"]} >= {"F42", "K15"}
     assert next(row for row in rows if row["id"] == "F01")["C"] == "22"
+
+
+def test_list_says_what_a_face_cannot_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("list", "--face", "gemini") == 0
+    assert "library and openai only: the Gemini API" in capsys.readouterr().out
+    assert typed("list", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows if row["other_face"]} == {"K23", "K25"}
+
+
+def test_a_row_of_another_face_does_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("run", "K23") == 1
+    assert "gateway only" in capsys.readouterr().out
+    assert typed("run", "K23", "--face", "telepathy") == 2
 
 
 def test_a_wrong_row_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,10 @@ def another_size_than_made() -> Evidence:
     return replace(sound(), bill=(bill(images=images),))
 
 
+def answer_without_a_row() -> Evidence:
+    return with_ours(sound(), blobs={**sound().ours.blobs, "answers/job2.json": SHA})
+
+
 def file_without_a_row() -> Evidence:
     return with_ours(sound(), blobs={**sound().ours.blobs, "sha256/zz/stray.jpg": SHA})
 
@@ -146,6 +150,7 @@ def nobody_asked() -> Evidence:
         ("I5", another_size_than_made),
         ("I5", row_without_a_file),
         ("I6", file_without_a_row),
+        ("I6", answer_without_a_row),
         ("I6", row_without_a_file),
         ("I6", old_temporary_file),
         ("I6", spool_left_behind),

@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from heliograph.chaos.faces import FACES, question
 from heliograph.chaos.row import Span, exactly, tally
 from heliograph.chaos.rows import ROWS, find_case, find_rows
+from heliograph.chaos.rows.elsewhere import why_not
 from heliograph.chaos.run import rows_of_all
 from heliograph.errors import InvalidRequest
 from heliograph.killpoints import POINTS
@@ -30,6 +32,25 @@ def test_what_cannot_be_tried_says_why_and_the_rest_can() -> None:
         names = [case.name for case in row.cases]
         assert len(names) == len(set(names)), row.id
     assert {row.needs for row in ROWS if not row.is_served} >= {"batches", "the gateway"}
+
+
+def test_what_a_face_cannot_be_asked_for_says_why() -> None:
+    untried = {face: {row.id for row in ROWS if why_not(row, face)} for face in FACES}
+    assert untried["library"] == {"K23", "K25"}
+    sessions = {row.id for row in ROWS if row.id.endswith("-session")}
+    inside = {"K26", "K27", "KS", "M01", "M02", "M03", "M04"}
+    assert untried["openai"] == sessions | inside | {"F34"}
+    assert untried["gemini"] == sessions | inside | {"K13", "K14"}
+    for face in FACES:
+        assert all("only: " in (why_not(row, face) or "only: ") for row in ROWS)
+
+
+def test_every_option_that_rows_ask_for_has_a_word_on_each_face() -> None:
+    for row in ROWS:
+        for ask in (ask for case in row.cases for ask in case.asks):
+            for face in ("openai", "gemini"):
+                if not why_not(row, face):
+                    assert question(face, "A fox", ask.options, "key").document
 
 
 def test_scripts_exist() -> None:

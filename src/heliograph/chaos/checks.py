@@ -13,6 +13,7 @@ from heliograph.chaos.evidence import Evidence
 from heliograph.chaos.row import KEPT, Check
 from heliograph.journal import Stage
 
+UNLIKE = ("downgraded", "ratio_mismatch")  # verdicts that are a warning
 SLACK = 1.0  # seconds that a busy machine may add to a wait
 
 
@@ -137,8 +138,10 @@ def verdict(word: str) -> Check:
 
 
 def warned(seen: Evidence) -> Iterator[str]:
-    """The image came with a warning."""
-    if not any(ended.warnings for ended in seen.ended):
+    """The image came with a warning; where a face has no words for it, it stands in the record."""
+    told = any(ended.warnings or ended.verdict in UNLIKE for ended in seen.ended)
+    kept = any(record.warnings for record in seen.ours.records)
+    if not told and not (kept and any(ended.face for ended in seen.ended)):
         yield "nobody was warned"
 
 

@@ -11,29 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from heliograph.chaos.asking import LOST
 from heliograph.chaos.evidence import Ended, Interrupted
+from heliograph.chaos.faces import LIBRARY
 from heliograph.chaos.labour import ENDS, Inquest, Job, Kill, Shift
+from heliograph.chaos.life import Life, inquest
 from heliograph.chaos.nursery import Child, ChildBroke
 from heliograph.chaos.report import Told
 from heliograph.chaos.row import KEPT, Project, Row, Span, exactly
 from heliograph.chaos.script import Crew
+from heliograph.chaos.served import live_served
 from heliograph.chaos.stage import take_ground
-from heliograph.chaos.turning import Begun
 
 READY_SECONDS = 60.0  # a process on a busy machine may take to open its library
-
-
-@dataclass
-class Life:
-    """What one process told until its end."""
-
-    ready: float | None = None  # seconds since 1970
-    ended: list[Ended] = field(default_factory=list)
-    left: tuple[Interrupted, ...] = ()
-    begun: Begun | None = None  # of a session
-    is_done: bool = False
-    exit_code: int | None = None
-    gone: float = 0.0  # seconds since 1970
 
 
 async def hear_out(child: Child, life: Life, ready: asyncio.Event) -> Life:
@@ -80,6 +70,8 @@ async def live(
         kill_after: seconds after it is ready at which it gets SIGKILL.
         stop_after: seconds after it is ready at which it gets SIGTERM.
     """
+    if shift.ground.face != LIBRARY:
+        return await live_served(crew, shift, kill_after=kill_after, stop_after=stop_after)
     child = crew.start(work, shift)
     ready = asyncio.Event()
     life = Life()
@@ -99,24 +91,6 @@ async def live(
         if not hearing.done():
             child.kill()
             await asyncio.wait([hearing])
-
-
-async def inquest(crew: Crew, what: Inquest) -> tuple[Told, Mapping[str, str]]:
-    """The last process: what it found, and how each key ended."""
-    child = crew.start("labour:inquire", what)
-    ends: dict[str, str] = {}
-    told: Told | None = None
-    try:
-        while (message := await child.hear()) is not None:
-            if message[0] == "ends":
-                ends = dict(message[1])
-            elif message[0] == "done":
-                told = message[1]
-    finally:
-        await child.close()
-    if told is None:
-        raise ChildBroke("the inquest ended without a word")
-    return told, ends
 
 
 # ---------------------------------------------------------------- kills at named points
@@ -241,8 +215,10 @@ async def drained(row: Row, crew: Crew) -> list[Told]:
                 facts={"exit_code": life.exit_code, "finished_first": len(life.ended)},
             ),
         )
-        complaints = list(told.complaints)
-        if patience > model_seconds and (life.exit_code != 0 or len(life.ended) != 4):
+        complaints = [*told.complaints, *_goodbye(life)]
+        # a gateway is asked from outside, so one more may slip in before the signal
+        finished = min(4, len(life.ended)) if ground.face != LIBRARY else len(life.ended)
+        if patience > model_seconds and (life.exit_code != 0 or finished != 4):
             complaints.append(f"it finished {len(life.ended)} of 4 and left with {life.exit_code}")
         if patience < model_seconds and life.is_done:
             complaints.append("it was not killed")
@@ -251,6 +227,16 @@ async def drained(row: Row, crew: Crew) -> list[Told]:
 
     limits = [("within the limit", 1.0, 20.0), ("at the limit", 4.0, 0.5)]
     return await crew.each(one, limits)
+
+
+def _goodbye(life: Life) -> Iterator[str]:
+    """What a gateway that stops owes those who still ask."""
+    if life.unready is not None and life.unready > 1.0:
+        yield f"it called itself ready for {life.unready:.2f} s after the signal"
+    for ended in life.away:
+        yield from ended.wrong
+        if ended.code != LOST and (ended.charged != "no" or not ended.retry_after):
+            yield f"a caller was sent away without a word on cost or time: {ended.words[:200]}"
 
 
 # ---------------------------------------------------------------- kills at random moments

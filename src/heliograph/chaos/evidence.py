@@ -33,6 +33,8 @@ class Ended:
     words: str = ""  # of an error: all its sentences
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    face: bool = False  # whether a gateway answered
+    wrong: tuple[str, ...] = ()  # what of its answer is not as its face promises
 
 
 @dataclass(frozen=True, kw_only=True)

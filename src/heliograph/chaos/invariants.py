@@ -14,6 +14,7 @@ from heliograph.chaos.matching import FLAGGED, Match, label_of, match
 from heliograph.chaos.row import KEPT
 from heliograph.journal import UNSENT, CallEntry, Stage
 from heliograph.money import dollars
+from heliograph.provenance import answer_key
 from heliograph.storage import sidecar_key
 from heliograph.types import KeptImage, Outcome
 
@@ -137,7 +138,9 @@ def files_and_rows_agree(seen: Evidence, _both: Match) -> Iterator[str]:
     sidecars = {sidecar_key(record): record.id for record in seen.ours.records}
     for key in sorted(sidecars.keys() - seen.ours.blobs.keys()):
         yield f"{sidecars[key]} has no sidecar {key}"
-    for key in sorted(seen.ours.blobs.keys() - wanted.keys() - sidecars.keys()):
+    # answers as they came, which only some faces ask to be kept
+    answers = {answer_key(record.id) for record in seen.ours.records}
+    for key in sorted(seen.ours.blobs.keys() - wanted.keys() - sidecars.keys() - answers):
         yield f"{key} belongs to no record"
     for path in seen.ours.leftovers:
         yield f"{path} is a temporary file that nobody cleared away"

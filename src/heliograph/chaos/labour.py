@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heliograph.chaos.asking import Asker, LibraryAsker, open_asker
 from heliograph.chaos.bill import label
 from heliograph.chaos.evidence import Ended, Evidence, Interrupted
 from heliograph.chaos.invariants import after_a_kill
@@ -25,17 +26,16 @@ from heliograph.chaos.working import (
     Ground,
     Place,
     age,
-    ask,
     open_client,
     read_library,
     read_open_calls,
 )
-from heliograph.client import AsyncHeliograph
 from heliograph.journal import CallEntry, Stage
 from heliograph.killpoints import armed
 
 ENDS = (KEPT, "outcome_unknown")  # after these a job is not asked for again
 TOGETHER = 32  # asked at once when keys are asked for again
+TRIES = 6  # of a request that a gateway asks to send again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,9 @@ class Job:
         tag = label(self.number, self.seconds)
         return f"A fox on a hill, picture {self.number} [[fault:{tag}]]"
 
-    async def ask(self, client: AsyncHeliograph) -> Ended:
+    async def ask(self, asker: Asker) -> Ended:
         """Ask for it, and say how that ended."""
-        return await ask(client, self.prompt, self.options, self.key, self.place)
+        return await asker.ask(self.prompt, self.options, self.key, self.place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,7 @@ async def work(shift: Shift, tell: Tell) -> None:
     if shift.killed_at:
         tell("left", await read_open_calls(shift.ground.home, shift.killed_at))
     client = open_client(shift.ground)
+    asker = LibraryAsker(client)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     await client.recover()
@@ -98,7 +99,7 @@ async def work(shift: Shift, tell: Tell) -> None:
     async def one(job: Job) -> None:
         async with room:
             if not stopping.is_set():
-                tell("ended", await job.ask(client))
+                tell("ended", await job.ask(asker))
 
     tell("ready", time.time())
     with armed(killer(shift.kill)):
@@ -149,20 +150,22 @@ async def inquire(inquest: Inquest, tell: Tell) -> None:
     if inquest.killed_at:
         left = await read_open_calls(ground.home, inquest.killed_at)
     await asyncio.to_thread(age, ground.home)
-    async with open_client(ground) as client:
-        await client.recover()
-        ended = await ask_each(client, inquest.jobs)
+    async with open_asker(ground, tries=TRIES) as asker:
+        await asker.recover()
+        ended = await ask_each(asker, inquest.jobs)
         complaints: list[str] = []
         if inquest.replays:
             calls = len(await ground.desk.bill(ground.projects))
-            again = await ask_each(client, inquest.jobs)
+            again = await ask_each(asker, inquest.jobs)
             complaints += _replay_complaints(ended, again)
             more = len(await ground.desk.bill(ground.projects)) - calls
             if more:
                 complaints.append(f"asking again with the same keys made {more} calls")
             ended += again
-        if inquest.session is not None:
-            complaints += await goes_on(client, inquest.session, ended)
+        if inquest.session is not None and isinstance(asker, LibraryAsker):
+            complaints += await goes_on(asker.client, inquest.session, ended)
+        if left_open := await asker.unfinished():
+            complaints.append(f"{left_open} jobs of the gateway are at no end")
     bill = await ground.desk.closed_bill(ground.projects)
     complaints += [f"{line.call} was refused with 400" for line in bill if line.status == 400]
     seen = Evidence(
@@ -178,6 +181,7 @@ async def inquire(inquest: Inquest, tell: Tell) -> None:
         share = unknown_share(seen)
         complaints += share.complaints()
         seen = _with_facts(seen, {"unknowns": share.as_dict()})
+    complaints += dict.fromkeys(what for e in (*inquest.ended, *ended) for what in e.wrong)
     wrong = [e for e in ended if e.code not in ENDS]
     complaints += [f"{e.key} ended as {e.code}: {e.words[:200]}" for e in wrong[:5]]
     told = told_by(seen, inquest.name, time.monotonic() - began, complaints)
@@ -185,13 +189,13 @@ async def inquire(inquest: Inquest, tell: Tell) -> None:
     tell("done", told)
 
 
-async def ask_each(client: AsyncHeliograph, jobs: tuple[Job, ...]) -> list[Ended]:
+async def ask_each(asker: Asker, jobs: tuple[Job, ...]) -> list[Ended]:
     """Ask for every job by its key."""
     room = asyncio.Semaphore(TOGETHER)
 
     async def one(job: Job) -> Ended:
         async with room:
-            return await job.ask(client)
+            return await job.ask(asker)
 
     return await asyncio.gather(*(one(job) for job in jobs))
 

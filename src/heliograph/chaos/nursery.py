@@ -24,6 +24,7 @@ PRELOAD = (
     "alembic.runtime.environment",
     "heliograph.chaos.playing",
     "heliograph.chaos.working",
+    "heliograph.chaos.standing",
     "heliograph.client",
     "heliograph.storage.migrating",
     "heliograph.storage.sql_books",

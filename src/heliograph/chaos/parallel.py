@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from heliograph.chaos.crash import inquest, live
+from heliograph.chaos.crash import live
 from heliograph.chaos.evidence import Ended, Evidence
 from heliograph.chaos.labour import ENDS, Inquest, Job, Shift
+from heliograph.chaos.life import inquest
 from heliograph.chaos.nursery import Tell, outcome
 from heliograph.chaos.report import Told, told_by
 from heliograph.chaos.row import KEPT, Project, Row

@@ -88,6 +88,7 @@ class Case:
     checks: tuple[Check, ...] = ()
     base_url: str | None = None  # instead of the emulator's; "tls:KIND" is one of its TLS ports
     play: Play | None = None  # what happens, where asking is not all of it
+    faces: tuple[str, ...] = ()  # of `faces.FACES`: only through these; none: through all
 
 
 class Kind(Enum):

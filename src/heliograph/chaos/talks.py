@@ -7,9 +7,11 @@ library keeps, and sent over a bare socket, so that nothing of the client can me
 import asyncio
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.chaos.faces import GEMINI, question
 from heliograph.chaos.stage import Stage
 from heliograph.chaos.working import Place
 from heliograph.storage import blob_key
@@ -45,15 +47,57 @@ async def ten_turns(stage: Stage) -> None:
     contents.append({"role": "user", "parts": [{"text": "Now by night"}]})
     said = {"as kept": await _say(stage, contents)}
     last = signed[-1]
-    whole = last["thoughtSignature"]
-    other = "B" if whole[len(whole) // 2] == "A" else "A"
-    last["thoughtSignature"] = whole[: len(whole) // 2] + other + whole[len(whole) // 2 + 1 :]
+    last["thoughtSignature"] = _with_one_changed(last["thoughtSignature"])
     said["one character changed"] = await _say(stage, contents)
     del last["thoughtSignature"]
     said["left out"] = await _say(stage, contents)
     stage.facts |= {"statuses": said}
     if said != {"as kept": 200, "one character changed": 400, "left out": 400}:
         stage.complaints.append(f"the emulator answered {said}")
+
+
+async def ten_turns_of_contents(stage: Stage) -> None:
+    """Ten turns of a talk that its caller keeps, as google-genai does: every answer goes back as it
+    came, and is refused when one signature is changed or left out.
+    """
+    contents: list[dict[str, Any]] = []
+    for number in range(TURNS):
+        answer = await _turn_through(stage, f"A fox in turn {number}", contents)
+        if answer is None:
+            stage.complaints.append(f"turn {number} was not answered")
+            return
+        contents.append(answer)
+    signed = [part for turn in contents for part in turn["parts"] if "thoughtSignature" in part]
+    if len(signed) < TURNS:
+        stage.complaints.append(f"only {len(signed)} signatures came in {TURNS} turns")
+        return
+    whole = signed[-1]["thoughtSignature"]
+    signed[-1]["thoughtSignature"] = _with_one_changed(whole)
+    changed = await _turn_through(stage, "A fox with another signature", list(contents))
+    del signed[-1]["thoughtSignature"]
+    left_out = await _turn_through(stage, "A fox without a signature", list(contents))
+    if changed is not None or left_out is not None:
+        stage.complaints.append("a history with a spoilt signature was answered")
+
+
+async def _turn_through(
+    stage: Stage, prompt: str, contents: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The model's turn, when it drew one; the caller's own is added to the contents."""
+    contents.append({"role": "user", "parts": [{"text": prompt}]})
+    wanted = question(GEMINI, prompt, {}, stage.ground.key)
+    whole = replace(wanted, document={**wanted.document, "contents": contents})
+    answer = await stage.send(whole, prompt)
+    if answer is None or answer.status != 200:
+        return None
+    found: dict[str, Any] = answer.document()["candidates"][0]["content"]
+    return found
+
+
+def _with_one_changed(text: str) -> str:
+    """The text with another character in its middle."""
+    middle = len(text) // 2
+    return f"{text[:middle]}{'B' if text[middle] == 'A' else 'A'}{text[middle + 1 :]}"
 
 
 async def _another_steps_in(stage: Stage) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
+from heliograph.chaos.asking import LibraryAsker
 from heliograph.chaos.evidence import Ended
 from heliograph.chaos.labour import Job, Shift, killer
 from heliograph.chaos.nursery import Tell
@@ -33,11 +34,12 @@ class Begun:
 async def work(shift: Shift, tell: Tell) -> None:
     """Begin a session, then take its turns all at once; says "begun", "ready", "ended", "done"."""
     client = open_client(shift.ground)
-    await client.recover()
+    asker = LibraryAsker(client)
+    await asker.recover()
     origin = Job(number=ORIGIN, seconds=QUICK)
-    picture = await origin.ask(client)
+    picture = await origin.ask(asker)
     turn = Job(number=FIRST, seconds=QUICK, place=Place(of=picture.record))
-    first = await turn.ask(client)
+    first = await turn.ask(asker)
     if first.code != KEPT or first.record is None:
         raise RuntimeError(f"the session did not begin: {picture.words} {first.words}")
     record = await client.image(first.record)
@@ -48,7 +50,7 @@ async def work(shift: Shift, tell: Tell) -> None:
     tell("begun", Begun(session=session, jobs=jobs, place=place, ended=(picture, first)))
 
     async def one(job: Job) -> None:
-        tell("ended", await replace(job, place=place).ask(client))
+        tell("ended", await replace(job, place=place).ask(asker))
 
     tell("ready", time.time())
     with armed(killer(shift.kill)):

@@ -45,6 +45,9 @@ class Ground:
     projects: tuple[str, ...]  # names of the projects upstream
     settings: Mapping[str, Any] = field(default_factory=dict)
     base_url: str | None = None  # instead of the emulator's
+    face: str = "library"  # of `faces.FACES`
+    key: str = field(default="", repr=False)  # of a member of the gateway
+    admin_key: str = field(default="", repr=False)
 
 
 def open_client(ground: Ground, observer: Observer | None = None) -> AsyncHeliograph:

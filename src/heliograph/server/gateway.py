@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from heliograph.accounts import new_id
@@ -38,10 +38,18 @@ from heliograph.server.faults import Busy, KeyInUse, is_final
 from heliograph.server.health import refuse_low_disk
 from heliograph.server.purse import Purse
 from heliograph.server.rates import Rates
-from heliograph.server.refusals import no_image, no_job, other_request, replayed, too_late
+from heliograph.server.refusals import (
+    no_image,
+    no_job,
+    other_request,
+    replayed,
+    too_late,
+    unwritten,
+)
 from heliograph.server.requests import keep_request
-from heliograph.server.resuming import resume
+from heliograph.server.resuming import look_for_orphans
 from heliograph.server.secrets import Secrets
+from heliograph.server.under_way import Answer, Run
 from heliograph.server.webhooks.sender import Webhooks
 from heliograph.settings import Settings
 from heliograph.types import Record, Request, Result
@@ -51,28 +59,6 @@ JOIN_WITHIN = timedelta(minutes=15)  # an SDK's own retry belongs to a request t
 LOOK_AGAIN = 0.25  # seconds between looks at a job of another process
 LAST_WORDS = 5.0  # seconds in which jobs that are given up are written down
 USUAL = 40.0  # seconds that a picture takes, for an honest Retry-After
-
-
-@dataclass(eq=False, kw_only=True)
-class _Run:
-    """A job under way in this process."""
-
-    job: Job
-    answer: "asyncio.Future[_Answer]"
-    order: Order | None
-    task: "asyncio.Task[None] | None" = None
-    sent: bool = False
-    cancelling: bool = False
-    begun: asyncio.Event = field(default_factory=asyncio.Event)  # money is set aside, or it waits
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """What those who wait for a job are told; the job itself may still go on."""
-
-    job: Job
-    results: tuple[Result, ...] = ()
-    error: HeliographError | None = None
 
 
 class Gateway:
@@ -105,7 +91,7 @@ class Gateway:
         self.is_draining = False
         self.at_close: list[Callable[[], Awaitable[None]]] = [rates.close]
         self._observer = observer
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         self._resuming: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ asking
@@ -222,7 +208,7 @@ class Gateway:
 
     # ------------------------------------------------------------ beginning
 
-    async def _begin(self, errand: Errand) -> tuple[Job, _Run | None, Order]:
+    async def _begin(self, errand: Errand) -> tuple[Job, Run | None, Order]:
         if self.is_draining:
             raise Busy("The gateway is stopping.", retry_after=10.0)
         caller = errand.caller
@@ -245,7 +231,7 @@ class Gateway:
             place.leave()
         return there, self._join(there, job, errand), order
 
-    def _join(self, there: Job, wanted: Job, errand: Errand) -> _Run | None:
+    def _join(self, there: Job, wanted: Job, errand: Errand) -> Run | None:
         if there.mark != wanted.mark:
             raise other_request(errand.key or "")
         if there.state.is_open and errand.retries == 0 and errand.wait is None:
@@ -296,8 +282,8 @@ class Gateway:
 
     # ------------------------------------------------------------ working
 
-    def _start(self, job: Job, order: Order, place: Place | None, caller: Caller | None) -> _Run:
-        run = _Run(job=job, order=order, answer=asyncio.get_running_loop().create_future())
+    def _start(self, job: Job, order: Order, place: Place | None, caller: Caller | None) -> Run:
+        run = Run(job=job, order=order, answer=asyncio.get_running_loop().create_future())
         self._runs[job.id] = run
 
         def heard(event: Event) -> None:
@@ -320,14 +306,13 @@ class Gateway:
                 LOG.error("job %s broke", job.id, exc_info=failure)
             if not run.answer.done():
                 # only when the end could not be written down
-                error = StorageError("The end of the job could not be written down.")
-                run.answer.set_result(_Answer(job=run.job, error=error))
+                run.answer.set_result(Answer(job=run.job, error=unwritten()))
             run.begun.set()
 
         run.task.add_done_callback(over)
         return run
 
-    async def _work(self, run: _Run, order: Order, place: Place | None, limit: int) -> None:
+    async def _work(self, run: Run, order: Order, place: Place | None, limit: int) -> None:
         outcomes: list[Result | HeliographError]
         try:
             outcomes = list(
@@ -345,7 +330,7 @@ class Gateway:
         await self._end(run, outcomes)
 
     async def _picture(
-        self, run: _Run, order: Order, picture: str, place: Place | None, limit: int
+        self, run: Run, order: Order, picture: str, place: Place | None, limit: int
     ) -> Result | HeliographError:
         """One picture of a job, with a place of its own."""
         try:
@@ -365,7 +350,7 @@ class Gateway:
             if not error.facts.get("late"):
                 return error
             if len(run.job.pictures) == 1 and not run.answer.done():
-                run.answer.set_result(_Answer(job=run.job, error=error))
+                run.answer.set_result(Answer(job=run.job, error=error))
             await self.client.landed(picture)
             found = await self.made(picture)
             return error if found is None else await self.client.deliver(found, order.plan)
@@ -391,7 +376,7 @@ class Gateway:
                 found.append(await self.client.deliver(record, run.order.plan))
         return found
 
-    async def _end(self, run: _Run, outcomes: Sequence[Result | HeliographError]) -> None:
+    async def _end(self, run: Run, outcomes: Sequence[Result | HeliographError]) -> None:
         results = tuple(o for o in outcomes if isinstance(o, Result))
         errors = [o for o in outcomes if isinstance(o, HeliographError)]
         error = errors[0] if errors else None
@@ -416,7 +401,7 @@ class Gateway:
             await self._tell(run.job)
         if not run.answer.done():
             failure = None if results else error or Busy("The job was cancelled.")
-            run.answer.set_result(_Answer(job=run.job, results=results, error=failure))
+            run.answer.set_result(Answer(job=run.job, results=results, error=failure))
         run.begun.set()
 
     async def _tell(self, job: Job) -> None:
@@ -426,14 +411,14 @@ class Gateway:
             # the sender looks for jobs that nobody was told of
             LOG.warning("the end of job %s could not be told yet: %s", job.id, error)
 
-    async def _change(self, run: _Run, after: Job) -> None:
+    async def _change(self, run: Run, after: Job) -> None:
         before = run.job
         await self.jobs.change(before, after)
         run.job = after
 
     # ------------------------------------------------------------ answering
 
-    async def _answer_of(self, job: Job, run: _Run | None, order: Order) -> _Answer:
+    async def _answer_of(self, job: Job, run: Run | None, order: Order) -> Answer:
         while run is None and job.state.is_open:
             # another process works on it, it is late, or it has only just begun here
             await asyncio.sleep(LOOK_AGAIN)
@@ -445,12 +430,12 @@ class Gateway:
         if run is not None:
             return await asyncio.shield(run.answer)
         if job.error is not None and not job.records:
-            return _Answer(job=job, error=replayed(revived(job.error)))
+            return Answer(job=job, error=replayed(revived(job.error)))
         if job.state is JobState.CANCELLED:
-            return _Answer(job=job, error=Busy("The job was cancelled.", retry_after=1.0))
+            return Answer(job=job, error=Busy("The job was cancelled.", retry_after=1.0))
         records = [await self.store.books.find(record_id) for record_id in job.records]
         results = [await self.client.deliver(record, order.plan) for record in records]
-        return _Answer(job=job, results=tuple(results))
+        return Answer(job=job, results=tuple(results))
 
     # ------------------------------------------------------------ starting and stopping
 
@@ -464,7 +449,7 @@ class Gateway:
 
     def begin(self) -> None:
         """Take up what processes that are gone had left, in the background."""
-        self._resuming = asyncio.ensure_future(resume(self))
+        self._resuming = asyncio.ensure_future(look_for_orphans(self))
         self._resuming.add_done_callback(_log_failure)
 
     async def drain(self, seconds: float) -> tuple[str, ...]:

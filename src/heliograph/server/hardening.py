@@ -142,7 +142,11 @@ class _Exchange:
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         given = [(k, v) for k, v in message.get("headers", ()) if k.lower() not in HIDDEN]
         names = {name.lower() for name, _ in given}
-        own = {b"x-request-id": self.id.encode(), b"x-content-type-options": b"nosniff"}
+        own = {
+            b"x-request-id": self.id.encode(),
+            b"x-content-type-options": b"nosniff",
+            b"x-frame-options": b"DENY",  # S82
+        }
         if not self._is_read and message["status"] >= 400:
             # what is still on its way would be read only to be thrown away
             own[b"connection"] = b"close"

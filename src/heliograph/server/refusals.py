@@ -1,8 +1,16 @@
 """What the gateway says when it does not do what it was asked for."""
 
-from heliograph.errors import HeliographError, KeyReused, Problem, RecordNotFound
+from heliograph.errors import (
+    Charged,
+    HeliographError,
+    KeyReused,
+    NotSent,
+    Problem,
+    RecordNotFound,
+    StorageError,
+)
 from heliograph.jobs import Job
-from heliograph.server.faults import Busy, Fault
+from heliograph.server.faults import Fault
 
 
 class TooLate(Fault):
@@ -45,8 +53,18 @@ def replayed(error: HeliographError) -> HeliographError:
 
 
 def interrupted() -> HeliographError:
-    return Busy(
+    # of the library's own tree: it is written down with the job, and made again from that
+    return NotSent(
         "The gateway was stopped before this request was sent.",
         remedy="Send it again; nothing was charged.",
         retry_after=1.0,
+    )
+
+
+def unwritten() -> StorageError:
+    """The error when a job has ended and the database would not take that."""
+    return StorageError(
+        "The end of the job could not be written down.",
+        remedy="It may have been charged; its calls are in the journal.",
+        charged=Charged.UNKNOWN,
     )

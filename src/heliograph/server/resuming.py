@@ -10,7 +10,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Protocol
 
-from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown
+from heliograph.client import AsyncHeliograph
+from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown, StorageError
 from heliograph.jobs import Job, JobState, adopted, moved
 from heliograph.journal import UNSENT
 from heliograph.library import Store
@@ -19,6 +20,7 @@ from heliograph.server.requests import kept_request
 from heliograph.types import Record, Request
 
 LOG = logging.getLogger("heliograph.server")
+ORPHANS = 3.0  # seconds between looks for gateways that are gone
 MOST_CALLS = 100  # of one picture
 
 
@@ -27,6 +29,9 @@ class Taker(Protocol):
 
     @property
     def store(self) -> Store: ...
+
+    @property
+    def client(self) -> AsyncHeliograph: ...
 
     def works_on(self, job_id: str) -> bool:
         """Whether this process has the job in its hands."""
@@ -38,15 +43,33 @@ class Taker(Protocol):
         """Work on a job that another process had begun."""
 
 
+async def look_for_orphans(gateway: Taker) -> None:
+    """Take up what gateways before this one had left, and those beside it, whenever one dies."""
+    lease = gateway.store.lease
+    known: frozenset[str] | None = None  # who lived when we looked last
+    while True:
+        living = await asyncio.to_thread(lease.living)
+        if known is None or known - living:
+            try:
+                await resume(gateway)
+                known = living
+            except StorageError as error:
+                LOG.warning("open jobs could not be looked up: %s", error)
+        else:
+            known = living
+        await asyncio.sleep(ORPHANS)
+
+
 async def resume(gateway: Taker) -> None:
     """Take up every open job of this library that no living process works on."""
     store = gateway.store
     found = await store.jobs.open_jobs(store.lease.library)
     # looked up after the jobs: whoever has one of them is here, or is gone for good
     living = await asyncio.to_thread(store.lease.living)
-    for job in found:
-        if job.owner in living or gateway.works_on(job.id):
-            continue
+    orphans = [job for job in found if job.owner not in living and not gateway.works_on(job.id)]
+    if orphans:
+        await gateway.client.recover()  # what their calls had brought by then is theirs
+    for job in orphans:
         try:
             await _take_up(job, gateway)
         except CallTaken:

@@ -55,6 +55,12 @@ class Gateway:
         )
         return lines
 
+    def sent(self, words: str) -> int:
+        """How many calls with these words in them reached the emulator."""
+        rows = Plain(url=self.upstream, keys={}).get("/_emulator/requests").json
+        said = json.dumps(words)[1:-1]
+        return sum(said in json.dumps(row) for row in rows if "countTokens" not in row["path"])
+
 
 @contextmanager
 def opened(home: Path, upstream: str, **settings: Any) -> Iterator[Gateway]:

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.server.gemini.conftest import PRO, in_base64, picture
 from heliograph.errors import (
     BudgetExceeded,
     Charged,
+    CorruptImage,
+    DeadlineExceeded,
     NoImage,
     OutcomeUnknown,
     RateLimited,
@@ -223,7 +226,10 @@ def test_an_error_says_all_it_knows() -> None:
     ("error", "code", "status", "retries"),
     [
         (BudgetExceeded("No money."), 429, "RESOURCE_EXHAUSTED", "false"),
-        (OutcomeUnknown("?", charged=Charged.UNKNOWN), 504, "DEADLINE_EXCEEDED", "false"),
+        # 504 and 502 would be repeated by an SDK, and paid for again
+        (OutcomeUnknown("?", charged=Charged.UNKNOWN), 409, "ABORTED", "false"),
+        (CorruptImage("!", charged=Charged.YES), 409, "ABORTED", "false"),
+        (DeadlineExceeded("Late."), 504, "DEADLINE_EXCEEDED", "true"),
         (StorageError("Full."), 503, "UNAVAILABLE", "false"),
         (NoImage("Words."), 422, "FAILED_PRECONDITION", "false"),
         (Fault("half \ud800"), 400, "INVALID_ARGUMENT", "false"),
@@ -289,6 +295,32 @@ async def body_of(answer: Answer, framing: Any, shelf: Shelf) -> bytes:
     body = b"".join([piece async for piece in rendered.stream()])
     assert len(body) == rendered.length
     return body
+
+
+class Lender(LocalBlobs):
+    """Gives copies away, as an object store does."""
+
+    async def local(self, key: str, scratch: Path) -> Path:
+        await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
+        return Path(shutil.copy(await super().local(key, scratch), scratch))
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_copies_go_when_they_are_not_needed_any_more(
+    tmp_path: Path, *, is_sent: bool
+) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.blobs = Lender(tmp_path / "blobs")
+    await kept(shelf)
+    rendered = await render(told(record()), "single", shelf)
+    copies = tmp_path / "exports" / "answers"
+    assert len([path for path in copies.rglob("*") if path.is_file()]) == 2
+    if is_sent:
+        body = b"".join([piece async for piece in rendered.stream()])
+        assert b'"/9j/"' in body
+    else:
+        del rendered  # as when the client has left before the first byte
+    assert list(copies.iterdir()) == []
 
 
 async def kept(shelf: Shelf, data: bytes = b"\xff\xd8\xff") -> None:

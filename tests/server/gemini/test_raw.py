@@ -221,18 +221,6 @@ def test_odd_paths_lead_nowhere(plain: Plain, gateway: Gateway, path: str, statu
     assert len(gateway.bill()) == before
 
 
-def test_interactions_say_that_they_are_not_there(plain: Plain) -> None:
-    for answer in (
-        plain.post("/v1/interactions", {"model": PRO, "input": "a lake"}),
-        plain.get("/v1beta/interactions/i1"),
-        plain.post("/v1/interactions/i1/cancel", b""),
-        plain.send("DELETE", "/v1/interactions/i1"),
-    ):
-        assert answer.status == 501
-        assert answer.json["error"]["code"] == "not_implemented"
-        assert "generateContent" in answer.json["error"]["message"]
-
-
 def test_batches_say_that_they_are_not_there(plain: Plain) -> None:
     for answer in (
         plain.post(f"/v1/models/{PRO}:batchGenerateContent", {}),

@@ -263,11 +263,51 @@ def test_limits_of_the_upstream(clients: Clients, emulator: str, tmp_path: Any) 
 
 def test_an_unknown_outcome_names_its_job(client: genai.Client) -> None:
     error = raised(client, "a [[fault:reset-after-request]]")
-    assert (error.code, error.status) == (504, "DEADLINE_EXCEEDED")
+    # 504 would be repeated by an SDK, and paid for again
+    assert (error.code, error.status) == (409, "ABORTED")
     info = told(error)
     assert info["reason"] == "outcome_unknown"
     assert info["metadata"]["charged"] == "unknown"
     assert len(info["metadata"]["job"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("reset-after-request", "outcome_unknown"),
+        ("cut-json", "outcome_unknown"),
+        ("cut-base64", "upstream_corrupt"),
+        ("image:bitflip", "upstream_corrupt"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_may_be_paid_for_is_not_asked_for_again(
+    clients: Clients, gateway: Gateway, fault: str, reason: str, *, stream: bool
+) -> None:
+    often = types.HttpRetryOptions(attempts=3, initial_delay=0.01, jitter=0.0, max_delay=0.02)
+    client, prompt = clients(retry_options=often), f"paid once, {fault} {stream} [[fault:{fault}]]"
+
+    def ask() -> Any:
+        if stream:
+            return list(client.models.generate_content_stream(model=PRO, contents=prompt))
+        return client.models.generate_content(model=PRO, contents=prompt)
+
+    with pytest.raises(errors.ClientError) as caught:
+        ask()
+    assert (caught.value.code, told(caught.value)["reason"]) == (409, reason)
+    assert gateway.sent(prompt) == 1
+
+
+def test_what_cost_nothing_is_asked_for_again(
+    clients: Clients, emulator: str, tmp_path: Any
+) -> None:
+    often = types.HttpRetryOptions(attempts=2, initial_delay=1.2, jitter=0.0)
+    # so little patience that the gateway does not wait itself
+    with opened(tmp_path, emulator, patience=0.5) as gateway:
+        prompt = "asked once more [[fault:rate-minute:1*1]]"
+        client = clients(of=gateway, retry_options=often)
+        assert len(images(client.models.generate_content(model=PRO, contents=prompt))) == 1
+        assert gateway.sent(prompt) == 2
 
 
 def test_a_retired_model_names_its_successor(client: genai.Client) -> None:
@@ -331,10 +371,12 @@ def test_a_smaller_picture_is_flagged(client: genai.Client) -> None:
 
 
 def test_a_smaller_picture_is_an_error_by_policy(clients: Clients, strict_gateway: Gateway) -> None:
-    client = clients(of=strict_gateway)
+    often = types.HttpRetryOptions(attempts=3, initial_delay=0.01, jitter=0.0, max_delay=0.02)
+    client, before = clients(of=strict_gateway, retry_options=often), len(strict_gateway.bill())
     error = raised(client, "a lake [[fault:silent-1k]]", config=config("4K"))
-    assert isinstance(error, errors.ServerError)
-    assert error.code == 502
+    assert isinstance(error, errors.ClientError)
+    assert (error.code, error.status) == (409, "ABORTED")
+    assert len(strict_gateway.bill()) == before + 1
     info = told(error)
     assert info["reason"] == "size_mismatch"
     assert info["metadata"]["charged"] == "yes"

@@ -24,8 +24,6 @@ _OTHERS: Mapping[str, tuple[str, str, str]] = {
     "K20": ("Inside a schema migration", "old or new, never between", "a second released schema"),
     "K21": ("Deletion half done", "finished by the sweep", "deletion"),
     "K22": ("Webhook sent, not recorded", "sent again, same event id", "the gateway"),
-    "K23": ("Key revoked, cache not told", "refused after restart", "the gateway"),
-    "K25": ("Two gateways, one killed with a lease", "its late write is refused", "the gateway"),
 }
 
 

@@ -4,8 +4,9 @@ Invariant: a refusal is never asked again and never carried to another project.
 """
 
 from heliograph.chaos.checks import charged, images_kept, stages
+from heliograph.chaos.faces import GEMINI, LIBRARY
 from heliograph.chaos.row import KEPT, Ask, Case, Project, Row, Span, exactly, up_to
-from heliograph.chaos.talks import ten_turns
+from heliograph.chaos.talks import ten_turns, ten_turns_of_contents
 from heliograph.journal import Stage
 
 BLOCKED = ("policy_blocked",)
@@ -127,7 +128,24 @@ ANSWERS: tuple[Row, ...] = (
         "a model that steps in is said not to know the context",
         seconds=4,
         # the model that is gone is asked once; the one that steps in is the eleventh that is billed
-        cases=(Case(name="ten turns", calls=exactly(12), billed=exactly(11), play=ten_turns),),
+        cases=(
+            Case(
+                name="ten turns",
+                calls=exactly(12),
+                billed=exactly(11),
+                play=ten_turns,
+                faces=(LIBRARY,),
+            ),
+            # ten turns, and two that a changed history makes upstream refuse
+            Case(
+                name="ten turns of contents",
+                calls=exactly(12),
+                billed=exactly(10),
+                ends=(KEPT, "request_rejected"),
+                play=ten_turns_of_contents,
+                faces=(GEMINI,),
+            ),
+        ),
     ),
     Row(
         id="F35",

@@ -6,6 +6,7 @@
     asking      a message as a request of ours          models              list and get
     files, uploads   the Files API                      waiting             signs of life
     answer, rendering   what Google said, as bytes      envelope            errors
+    interactions        the other way to ask, by id and in the background
 
 Invariant: answers and errors have the shape that Google's have; what is ours besides stands in
 headers that begin with `x-heliograph-` and in the `details` of errors.

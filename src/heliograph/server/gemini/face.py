@@ -25,6 +25,9 @@ from heliograph.server.gemini.envelope import (
 )
 from heliograph.server.gemini.files import FileStore
 from heliograph.server.gemini.inbox import Inbox
+from heliograph.server.gemini.interactions import Interactions
+from heliograph.server.gemini.interactions.envelope import error_response as in_words
+from heliograph.server.gemini.rendering import COPIES
 from heliograph.server.gemini.uploads import Uploads
 from heliograph.server.gemini.waiting import Errands
 from heliograph.server.routes import guarded
@@ -40,21 +43,26 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     home = gateway.store.home / "server"
     inbox, errands = Inbox(home / "inbox"), Errands()
     files = FileStore(home / "uploaded")
+    Inbox(gateway.store.home / COPIES).sweep()
     found: list[BaseRoute] = []
     for version in VERSIONS:
         uploads = Uploads(files, version, gateway.settings.server_url)
         calling = Calling(gateway, version, inbox=inbox, uploads=uploads, errands=errands)
-        found += _Face(version, calling, uploads).routes()
+        talks = Interactions(gateway, version, inbox=inbox, uploads=uploads, errands=errands)
+        found += _Face(version, calling, uploads, talks).routes()
     return found
 
 
 class _Face:
     """One version of the API."""
 
-    def __init__(self, version: str, calling: Calling, uploads: Uploads) -> None:
+    def __init__(
+        self, version: str, calling: Calling, uploads: Uploads, talks: Interactions
+    ) -> None:
         self._version = version
         self._calling = calling
         self._uploads = uploads
+        self._talks = talks
 
     def routes(self) -> list[BaseRoute]:
         base, up, call = f"/{self._version}", self._uploads, self._calling
@@ -79,14 +87,19 @@ class _Face:
             ("GET", f"{base}/batches/{{rest:path}}", _no_batches, look),
             ("POST", f"{base}/batches/{{rest:path}}", _no_batches, make),
             ("DELETE", f"{base}/batches/{{rest:path}}", _no_batches, make),
-            ("POST", f"{base}/interactions", _no_interactions, make),
-            ("GET", f"{base}/interactions/{{rest:path}}", _no_interactions, look),
-            ("POST", f"{base}/interactions/{{rest:path}}", _no_interactions, make),
-            ("DELETE", f"{base}/interactions/{{rest:path}}", _no_interactions, make),
         ]
+        talk = f"{base}/interactions/{{interaction}}"
+        talks: list[tuple[str, str, Handler, Scope | None]] = [
+            ("POST", f"{base}/interactions", self._talks.create, make),
+            ("GET", talk, self._talks.get, look),
+            ("POST", f"{talk}/cancel", self._talks.cancel, make),
+            ("DELETE", talk, self._talks.delete, Scope.MANAGE),
+        ]
+        both = [(table, error_response), (talks, in_words)]
         return [
-            guarded(path, _enveloped(handler), methods=[method], scope=scope)
-            for method, path, handler, scope in table
+            guarded(path, _enveloped(handler, answer), methods=[method], scope=scope)
+            for rows, answer in both
+            for method, path, handler, scope in rows
         ]
 
     async def _list_models(self, request: Request) -> Response:
@@ -116,14 +129,14 @@ class _Face:
         raise no_model(parts[1], self._version, parts[2])
 
 
-def _enveloped(handler: Handler) -> Handler:
-    """The handler, its errors in Google's envelope."""
+def _enveloped(handler: Handler, answer: Callable[[HeliographError, str], Response]) -> Handler:
+    """The handler, its errors in one of Google's envelopes."""
 
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
         except HeliographError as error:
-            return error_response(error, request_id(request))
+            return answer(error, request_id(request))
 
     return endpoint
 
@@ -141,15 +154,6 @@ async def _no_batches(_request: Request) -> Response:
         remedy="Send each request by itself, with serviceTier flex where it may wait: that costs "
         "the same.",
     )
-
-
-async def _no_interactions(_request: Request) -> Response:
-    """Their errors have an envelope of their own (gemini-api.md 2.10)."""
-    error = Unimplemented(
-        "Interactions are not served by this gateway.", remedy="Use generateContent."
-    )
-    body = {"error": {"code": error.code, "message": str(error)}}
-    return Response(dump(body), status_code=error.status, media_type=JSON)
 
 
 def _shown(text: str) -> str:

@@ -61,6 +61,8 @@ def not_served(field: str, why: str) -> NotServed:
 def word_of(error: HeliographError) -> str:
     """The code of an error as this API has it."""
     found = verdict(error)
+    if isinstance(error, TooLate):
+        return "failed_precondition"
     if error.charged is not Charged.NO:
         return _WORDS.get(found.code, found.code)
     if isinstance(error, NotServed):

@@ -13,6 +13,7 @@ from heliograph.server.faults import Fault
 from heliograph.server.gemini.envelope import bad
 from heliograph.server.gemini.interactions.envelope import not_served
 from heliograph.server.gemini.protojson import Long
+from heliograph.server.gemini.schema import ENUMS
 
 Kinds = Mapping[str, type | tuple[type, ...]]
 MOST = 100  # characters of a bad value that are repeated
@@ -300,7 +301,9 @@ def _tool(tool: Any, where: str) -> dict[str, Any]:
         raise not_served(where, "The only tool of image models is google_search.")
     kinds = _object(tool, _TOOL, where).get("search_types") or []
     named = [_one_of(k, f"{where}.search_types[{i}]", _SEARCHES) for i, k in enumerate(kinds)]
-    search = {"searchTypes": {_SEARCHES[kind]: {} for kind in named}} if named else {}
+    search: dict[str, Any] = (
+        {"searchTypes": {_SEARCHES[kind]: {} for kind in named}} if named else {}
+    )
     return {"googleSearch": search}
 
 
@@ -309,8 +312,12 @@ def _setting(setting: Any, where: str) -> dict[str, Any]:
     for name in _SETTING:
         if name not in found:
             raise bad(f"'{where}.{name}' is required.", field=f"{where}.{name}")
-    category = found["type"].upper().removeprefix("HARM_CATEGORY_")
-    return {"category": f"HARM_CATEGORY_{category}", "threshold": found["threshold"].upper()}
+    prefix = "HARM_CATEGORY_"
+    categories = [word.removeprefix(prefix).lower() for word in ENUMS["HarmCategory"][1:]]
+    thresholds = [word.lower() for word in ENUMS["HarmBlockThreshold"][1:]]
+    category = _one_of(found["type"], f"{where}.type", categories)
+    threshold = _one_of(found["threshold"], f"{where}.threshold", thresholds)
+    return {"category": prefix + category.upper(), "threshold": threshold.upper()}
 
 
 # ---------------------------------------------------------------- values
