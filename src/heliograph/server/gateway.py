@@ -35,7 +35,7 @@ from heliograph.server.admission import Admission, Place
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.events import FINISHED, Hub, ignore
 from heliograph.server.faults import Busy, KeyInUse, is_final
-from heliograph.server.health import refuse_low_disk
+from heliograph.server.health import expected_bytes, refuse_low_disk
 from heliograph.server.purse import Purse
 from heliograph.server.rates import Rates
 from heliograph.server.refusals import (
@@ -215,7 +215,9 @@ class Gateway:
         asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
         order = await self.client.order(asked)
         await self.purse.refuse_too_dear(order.plan, errand.count)
-        await refuse_low_disk(self.store.home, len(self._runs))
+        weight = errand.count * expected_bytes(order.plan.size)
+        under_way = sum(run.weight for run in self._runs.values())
+        await refuse_low_disk(self.store.home, under_way + weight)
         place = self.admission.enter_now(caller.user.id, self._at_once(caller))
         try:
             job = await self._new_job(errand, order, JobState.RUNNING if place else JobState.QUEUED)
@@ -283,7 +285,12 @@ class Gateway:
     # ------------------------------------------------------------ working
 
     def _start(self, job: Job, order: Order, place: Place | None, caller: Caller | None) -> Run:
-        run = Run(job=job, order=order, answer=asyncio.get_running_loop().create_future())
+        run = Run(
+            job=job,
+            order=order,
+            answer=asyncio.get_running_loop().create_future(),
+            weight=len(job.pictures) * expected_bytes(order.plan.size),
+        )
         self._runs[job.id] = run
 
         def heard(event: Event) -> None:

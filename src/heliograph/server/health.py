@@ -27,7 +27,10 @@ from heliograph.server.routes import guarded
 LOG = logging.getLogger("heliograph.server")
 LEAST_FREE = 2 * 10**9  # bytes
 ROOM = 3  # times the bytes that calls under way are expected to bring (reliability.md section 5)
-ANSWER = 30 * 10**6  # bytes of a whole 4K answer, thought signatures included (design.md)
+# bytes of a whole answer by size, thought signatures included: 4K from design.md, the others by
+# their pixels and the signatures of 1 to 3 MB (gemini-api.md section 13)
+ANSWERS = {"4K": 30 * 10**6, "2K": 12 * 10**6, "1K": 6 * 10**6, "512": 4 * 10**6}
+LARGEST = max(ANSWERS.values())
 CHECK_SECONDS = 2.0  # for one check; a database that takes longer is not ready
 REMEMBERED = 0.5  # seconds; probes, however many, ask the database twice a second
 NO_SUCH_KEY = "ready/nothing"
@@ -135,35 +138,40 @@ def _room(home: Path) -> str:
     return "ok"
 
 
-def needed_space(calls: int) -> int:
+def expected_bytes(size: str | None) -> int:
+    """What an answer of a size tier may weigh."""
+    return ANSWERS.get(size or "1K", LARGEST)
+
+
+def needed_space(expected: int) -> int:
     """Free bytes below which no new paid call begins.
 
     Args:
-        calls: how many are under way, the new one included.
+        expected: bytes that all calls under way may bring, the new one included.
     """
-    return max(LEAST_FREE, ROOM * calls * ANSWER)
+    return max(LEAST_FREE, ROOM * expected)
 
 
-async def refuse_low_disk(home: Path, calls: int) -> None:
+async def refuse_low_disk(home: Path, expected: int) -> None:
     """The disk guard: a paid answer that finds no room is the worst place to notice a full disk.
 
     Args:
         home: folder of the library, with the spool.
-        calls: how many are under way already.
+        expected: bytes that all calls under way may bring, the new one included.
 
     Raises:
         StorageLow: there is too little room for one more; nothing was sent.
         StorageError: the disk cannot be asked.
     """
     try:
-        free = (await asyncio.to_thread(shutil.disk_usage, home)).free
+        free = shutil.disk_usage(home).free  # quicker than handing it to a thread
     except OSError as error:
         raise StorageError(
             "The disk of the library cannot be measured; nothing was sent.",
             why=error.strerror,
             remedy="The operator of this gateway can mend it.",
         ) from error
-    needed = needed_space(calls + 1)
+    needed = needed_space(expected)
     if free < needed:
         LOG.error("storage low: %d bytes free, %d needed", free, needed)
         raise StorageLow(

@@ -18,6 +18,7 @@ class Run:
     order: Order | None
     task: "asyncio.Task[None] | None" = None
     sent: bool = False
+    weight: int = 0  # bytes that its answers may have
     cancelling: bool = False
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # money is set aside, or it waits
 

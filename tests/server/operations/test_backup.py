@@ -184,6 +184,7 @@ async def test_a_damaged_database_is_not_restored(tmp_path: Path) -> None:
 
 
 async def test_revoked_keys_stay_revoked(tmp_path: Path) -> None:
+    """S100."""
     home, folder = tmp_path / "home", tmp_path / "backups"
     async with library(home) as client:
         accounts = (await client.store()).accounts

@@ -16,7 +16,13 @@ from heliograph import AsyncHeliograph
 from heliograph.errors import StorageError
 from heliograph.server import health
 from heliograph.server.faults import StorageLow, verdict
-from heliograph.server.health import ANSWER, LEAST_FREE, Health, needed_space, refuse_low_disk
+from heliograph.server.health import (
+    LEAST_FREE,
+    Health,
+    expected_bytes,
+    needed_space,
+    refuse_low_disk,
+)
 
 
 class Stand:
@@ -111,19 +117,26 @@ def test_probes_over_http(tmp_path: Path) -> None:
 # ------------------------------------------------------------ the disk guard
 
 
-@given(st.integers(0, 10**6))
-def test_three_times_what_may_come_and_never_less_than_2_gb(calls: int) -> None:
-    assert needed_space(calls) == max(2 * 10**9, 3 * calls * ANSWER)
+@given(st.integers(0, 10**12))
+def test_three_times_what_may_come_and_never_less_than_2_gb(expected: int) -> None:
+    assert needed_space(expected) == max(2 * 10**9, 3 * expected)
+
+
+def test_a_size_that_nobody_knows_counts_as_the_largest() -> None:
+    sizes = [expected_bytes(size) for size in ("512", "1K", "2K", "4K")]
+    assert sizes == sorted(sizes)
+    assert expected_bytes("8K") == sizes[-1]
+    assert expected_bytes(None) == expected_bytes("1K")  # models that have one size
 
 
 async def test_the_guard_refuses_before_anything_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = Usage(10**12, 0, 3 * 100 * ANSWER)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
-    await refuse_low_disk(tmp_path, 99)
+    answers = 100 * expected_bytes("4K")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 3 * answers))
+    await refuse_low_disk(tmp_path, answers)
     with pytest.raises(StorageLow) as caught:
-        await refuse_low_disk(tmp_path, 100)
+        await refuse_low_disk(tmp_path, answers + 1)
     found = verdict(caught.value)
     assert (found.status, found.code) == (503, "storage_low")
     assert found.headers["retry-after"] == "60"
