@@ -6,6 +6,7 @@ WORKERS ?= 2
 SOAK_ROUNDS ?= 20
 
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # The names hold the version, so that another PYTHON makes the environment anew.
@@ -25,8 +26,8 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-server test check docs soak bench coverage mutation lock clean format lint types \
-	contracts shape tests
+.PHONY: help demo demo-server test check docs soak bench bench-peers npm coverage mutation lock clean \
+	format lint types contracts shape tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -88,8 +89,13 @@ docs: $(DEV) ## Write the generated reference pages anew
 	$(BIN)/python -m heliograph.planning.reference docs/reference
 	$(BIN)/python -m heliograph.cli.reference docs/reference
 
-soak: $(DEV) ## 10,000 jobs under kills, then the property tests SOAK_ROUNDS times (20)
+soak: $(DEV) ## Kills, faces, loads, schemas, then property tests SOAK_ROUNDS times (20)
 	$(BIN)/heliograph chaos run KS --report soak-output/chaos.json
+	$(BIN)/heliograph chaos all --face openai --report soak-output/chaos-openai.json
+	$(BIN)/heliograph chaos all --face gemini --report soak-output/chaos-gemini.json
+	SCHEMATHESIS_EXAMPLES=1000 $(BIN)/python -m pytest tests/server/native/test_contract.py \
+		--timeout 7200
+	$(BIN)/python -m bench.loads all --long --json soak-output/loads.json
 	@for seed in $$(seq 1 $(SOAK_ROUNDS)); do \
 		echo "== soak, seed $$seed of $(SOAK_ROUNDS)"; \
 		$(BIN)/python -m pytest -m hypothesis -n $(WORKERS) --timeout 1800 \
@@ -99,6 +105,15 @@ soak: $(DEV) ## 10,000 jobs under kills, then the property tests SOAK_ROUNDS tim
 bench: $(DEV) ## Measure one 4K image from request to file, and what certainty costs
 	$(BIN)/python -m bench.one_image
 	$(BIN)/python -m bench.overhead
+	$(BIN)/python -m bench.gateway
+
+bench-peers: $(DEV) $(PEERS)/.made-$(VERSION) ## Measure the gateway beside LiteLLM's proxy
+	$(BIN)/python -m bench.gateway $(PEERS_ARGS)
+
+npm: $(DEV) ## Let OpenAI's npm package use a gateway; needs Node.js 20 or newer
+	@command -v npm >/dev/null || { echo "Node.js is needed, with its npm."; exit 1; }
+	@cd tests/npm && npm ci --ignore-scripts
+	@$(BIN)/python -m pytest tests/server/npm
 
 coverage: $(DEV) ## Hold the branch coverage of the pure heart at 100 %
 	@$(BIN)/python -m tests.mutation.covered
@@ -111,6 +126,7 @@ lock: $(DEV) ## Lock the requirements anew; LOCK_ARGS=--upgrade takes newer rele
 	$(LOCK) pyproject.toml -c requirements/build.txt -o requirements/run.txt
 	$(LOCK) pyproject.toml -c requirements/build.txt -c requirements/run.txt --group dev $(EARLY) \
 		-o requirements/dev.txt
+	$(LOCK) requirements/peers.in -o requirements/peers.txt
 
 clean: ## Remove caches, builds and demo pictures; .venv stays
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -131,6 +147,14 @@ $(RUN): $(VENV)/.made-$(VERSION) requirements/build.txt requirements/run.txt pyp
 	@$(PIP) --require-hashes --only-binary :all: -r requirements/build.txt
 	@$(HASHED) -r requirements/run.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What we compare with; nothing of it is needed for anything else.
+$(PEERS)/.made-$(VERSION): requirements/peers.txt
+	@echo "== $(PEERS) with Python $(VERSION)"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet \
+		--require-hashes --only-binary :all: -r requirements/peers.txt
 	@touch $@
 
 $(DEV): $(RUN) requirements/dev.txt

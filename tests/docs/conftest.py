@@ -23,7 +23,7 @@ def emulator() -> Iterator[str]:
 
 
 @pytest.fixture
-def session(tmp_path: Path, emulator: str) -> Session:
+def session(tmp_path: Path, emulator: str) -> Iterator[Session]:
     work = tmp_path / "work"
     work.mkdir()
     (tmp_path / "config.toml").touch()
@@ -37,4 +37,6 @@ def session(tmp_path: Path, emulator: str) -> Session:
         "HELIOGRAPH_CONFIG": str(tmp_path / "config.toml"),
         "COLUMNS": "200",
     }
-    return Session(work, environment, emulator)
+    session = Session(work, environment, emulator)
+    yield session
+    session.close()

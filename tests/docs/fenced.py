@@ -4,10 +4,15 @@ A fence says what becomes of it by the words after its language:
 
     python, sh          run, in page order, in one folder and one library for each page
     console             the lines after `$ ` are run, the others must come out
+    console gateway     one line that starts a gateway, which serves until the page ends
     python pytest       run by pytest
     sh parsed           taken apart by the command line, not run
     sh no-run: REASON   left alone; tests/docs/test_examples.py lists every one
+    js no-run: REASON   likewise
     text, yaml          nothing to run
+
+Where examples of a page name the gateway's address, and none starts one, one runs already: on the
+page's own library, with the key of its admin in HELIO_KEY.
 """
 
 import contextlib
@@ -23,13 +28,15 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from tests.docs.serving import GATEWAY_IN_DOCS, Gateway
 
 from heliograph.cli import build_app, with_command
 from heliograph.cli.edge import run
 from heliograph.cli.screen import SIMULATED
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"python", "sh", "console", "text", "yaml"}
+LANGUAGES = {"python", "sh", "console", "js", "text", "yaml"}
+RUN = ("python", "sh", "console")
 EMULATOR_IN_DOCS = "http://127.0.0.1:8787"
 ONE_BY_ONE = "import runpy, sys; [runpy.run_path(f, run_name='__main__') for f in sys.argv[1:]]"
 LIMIT = 120  # seconds for one block, on a machine that is busy
@@ -54,7 +61,7 @@ class Block:
 
     @property
     def runs(self) -> bool:
-        return self.language in ("python", "sh", "console") and self.info in ("", "pytest")
+        return self.language in RUN and self.info in ("", "pytest", "gateway")
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -120,23 +127,43 @@ class Session:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], emulator: str) -> None:
         self._folder = folder
-        self._environment = environment
+        self._environment = dict(environment)
         self._emulator = emulator
+        self._gateway: Gateway | None = None
         self._ids: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Stop the gateway, if the page has one."""
+        if self._gateway is not None:
+            self._gateway.close()
 
     def work_through(self, page: Path) -> None:
         """Run the blocks of a page as their fences say, in order."""
-        wanted = (block for block in blocks(page) if block.runs)
+        wanted = [block for block in blocks(page) if block.runs]
+        starts_one = any(block.info == "gateway" for block in wanted)
+        if not starts_one and any(GATEWAY_IN_DOCS in block.text for block in wanted):
+            self._serve(None, "heliograph serve", [])
         for (language, info), group in groupby(wanted, key=lambda b: (b.language, b.info)):
             if language == "python":
                 self._python(list(group), in_pytest=bool(info))
                 continue
             for block in group:
-                if language == "console":
+                if info == "gateway":
+                    for command, expected in commands(block):
+                        self._serve(block, command, expected)
+                elif language == "console":
                     for command, expected in commands(block):
                         self._console(block, command, expected)
                 else:
                     self._shell(block, self._here(block.text))
+
+    def _serve(self, block: Block | None, command: str, expected: list[str]) -> None:
+        """Start the gateway of the page; what it says must be as expected."""
+        self._gateway = Gateway(words_of(command), self._folder, self._environment)
+        self._environment["HELIO_KEY"] = self._gateway.key
+        came = iter(self._gateway.said)
+        for line in expected:
+            assert line in came, f"{block}: {command}: no {line!r} in {self._gateway.said}"
 
     def _shell(self, block: Block, text: str) -> None:
         """Lines that say nothing to a shell but a command of ours are run in this process."""
@@ -205,6 +232,8 @@ class Session:
         return done.returncode, done.stdout.decode()
 
     def _here(self, text: str) -> str:
+        if self._gateway is not None:
+            text = text.replace(GATEWAY_IN_DOCS, self._gateway.url)
         return text.replace(EMULATOR_IN_DOCS, self._emulator)
 
 

@@ -13,11 +13,13 @@ WITH_EXAMPLES = [page for page in pages() if any(block.runs for block in blocks(
 NOT_RUN = [
     ("README.md", "installs packages"),
     ("README.md", "installs packages"),
+    ("README.md", "needs Node.js and the openai package"),
     ("README.md", "needs a real key and costs money"),
     ("docs/how-to/in-the-shell.md", "changes the settings of your shell"),
     ("docs/how-to/keys-and-secrets.md", "needs a cloud account"),
     ("docs/how-to/keys-and-secrets.md", "needs a keyring and a real key"),
     ("docs/how-to/test-your-code-with-the-emulator.md", "runs until Ctrl-C"),
+    ("docs/how-to/use-with-openai.md", "needs Node.js and the openai package"),
     ("docs/tutorial/first-picture.md", "needs a real key and costs money"),
 ]
 

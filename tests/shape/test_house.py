@@ -129,7 +129,7 @@ def test_every_make_target_is_explained() -> None:
     shown = set(re.findall(r"^([a-z]+):.*## \S", text, re.MULTILINE))
     assert shown == {
         *("help", "demo", "test", "check", "docs", "soak", "bench", "lock", "clean"),
-        *("coverage", "mutation"),
+        *("coverage", "mutation", "npm"),
     }
 
 

@@ -165,23 +165,25 @@ async def attacked(
             serving = asyncio.ensure_future(server._serve([listening]))
             while not server.started:  # noqa: ASYNC110 -- uvicorn tells it in no other way
                 await asyncio.sleep(0.005)
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-                users = {user.name: user for user in await gateway.accounts.users()}
-                yield Target(
-                    url=f"http://127.0.0.1:{listening.getsockname()[1]}",
-                    gateway=gateway,
-                    keys=keys,
-                    users=users,
-                    upstream=upstream,
-                    project=project,
-                    http=http,
-                    app=_application(app),
-                    wire=wire,
-                    log=log,
-                )
-            server.should_exit = True
-            await serving
-            listening.close()
+            try:
+                async with aiohttp.ClientSession() as http:
+                    users = {user.name: user for user in await gateway.accounts.users()}
+                    yield Target(
+                        url=f"http://127.0.0.1:{listening.getsockname()[1]}",
+                        gateway=gateway,
+                        keys=keys,
+                        users=users,
+                        upstream=upstream,
+                        project=project,
+                        http=http,
+                        app=_application(app),
+                        wire=wire,
+                        log=log,
+                    )
+            finally:
+                server.should_exit = True
+                await serving
+                listening.close()
     finally:
         stop_logs(handler)
 

@@ -247,7 +247,7 @@ def _media_type(given: str, model: Model) -> str:
 
 def _check_config(config: Mapping[str, Any], model: Model) -> None:
     name = f"models/{model.id}"
-    if config.get("candidateCount", 0) > 1:
+    if not 0 <= config.get("candidateCount", 0) <= 1:
         raise bad(f"Multiple candidates is not enabled for {name}")
     wants_json = config.get("responseMimeType", "text/plain") != "text/plain"
     if wants_json or "responseSchema" in config or "responseJsonSchema" in config:

@@ -17,11 +17,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from heliograph.errors import Charged, HeliographError
+from heliograph.errors import Charged, ConfigurationError, HeliographError, StorageError
 from heliograph.server.faults import Fault, ModelNotFound, verdict
 
 TYPE = "type.googleapis.com/google.rpc."
 DOMAIN = "heliograph"
+_OURS = (StorageError, ConfigurationError)
 JSON = "application/json; charset=UTF-8"
 STATUSES: Mapping[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -89,7 +90,8 @@ def error_document(error: HeliographError, request_id: str) -> dict[str, Any]:
     status = status_of(error)
     body: dict[str, Any] = {
         "code": status,
-        "message": str(error),
+        # why a disk, a decoder or a setting refuses names places and parts of ours
+        "message": error.what if isinstance(error, _OURS) else str(error),
         "status": STATUSES.get(status, "UNKNOWN"),
     }
     details: list[Mapping[str, Any]] = [

@@ -16,7 +16,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from heliograph.errors import HeliographError, InvalidRequest, Problem, StorageError
+from heliograph.errors import FinishError, HeliographError, InvalidRequest, Problem, StorageError
 from heliograph.server.faults import Fault, MethodNotAllowed, StorageLow, UnsupportedMedia, verdict
 from heliograph.server.hardening import Internal
 from heliograph.server.native.shapes.plain import Id, Told
@@ -111,8 +111,9 @@ def details(error: HeliographError, request_id: str) -> dict[str, Any]:
 
 
 def _detail(error: HeliographError, status: int) -> str:
-    # why a disk or a database refuses names places of this machine
-    return error.what if isinstance(error, StorageError) and status >= 500 else str(error)
+    # why a disk or a database refuses names places of this machine, and a decoder its parts
+    is_ours = isinstance(error, FinishError) or (isinstance(error, StorageError) and status >= 500)
+    return error.what if is_ours else str(error)
 
 
 def error_response(

@@ -121,8 +121,10 @@ def document(error: HeliographError, request_id: str) -> dict[str, Any]:
 
 
 def _message(error: HeliographError) -> str:
+    if isinstance(error, FinishError):
+        return error.what  # why a decoder refuses names its parts
     if verdict(error).status >= 500 and isinstance(error, StorageError | ConfigurationError):
-        if isinstance(error, Fault | FinishError):
+        if isinstance(error, Fault):
             return str(error)
         # what they say names folders, hosts and settings, which are the operator's
         return "The gateway cannot work now, for a reason of its own; its operator can see it."
