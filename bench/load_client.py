@@ -151,13 +151,8 @@ async def probe(url: str) -> list[float]:
 # ---------------------------------------------------------------- from outside
 
 
-def asking(url: str, lanes: Sequence[Lane]) -> "Asking":
-    """Begin to ask, in a process of its own."""
-    return Asking(url, lanes)
-
-
 class Asking:
-    """Clients under way."""
+    """Clients under way, in a process of their own."""
 
     def __init__(self, url: str, lanes: Sequence[Lane]) -> None:
         self._process = subprocess.Popen(
@@ -181,11 +176,6 @@ class Asking:
         if self._process.returncode:
             raise RuntimeError("the clients broke")
         return [Answer(**each) for each in json.loads(told)]
-
-    def end(self) -> None:
-        """Stop asking, if that is still under way."""
-        self._process.kill()
-        self._process.wait()
 
 
 @contextmanager
