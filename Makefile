@@ -2,7 +2,8 @@
 # Another interpreter: make PYTHON=python3.12 test
 
 PYTHON ?= python3
-WORKERS ?= 2
+# more than cores: tests wait for processes, sockets and time as often as they compute
+WORKERS ?= 3
 SOAK_ROUNDS ?= 20
 
 VENV := .venv

@@ -47,7 +47,7 @@ from heliograph.server.refusals import (
     unwritten,
 )
 from heliograph.server.requests import keep_request
-from heliograph.server.resuming import look_for_orphans
+from heliograph.server.resuming import doubt, look_for_orphans
 from heliograph.server.secrets import Secrets
 from heliograph.server.under_way import Answer, Run
 from heliograph.server.webhooks.sender import Webhooks
@@ -381,7 +381,8 @@ class Gateway:
             run = self._runs[job.id]
             if record is not None and run.order is not None:
                 found.append(await self.client.deliver(record, run.order.plan))
-        return found
+        unclear = None if found else await doubt(job, self.store)
+        return found if unclear is None else [unclear]
 
     async def _end(self, run: Run, outcomes: Sequence[Result | HeliographError]) -> None:
         results = tuple(o for o in outcomes if isinstance(o, Result))

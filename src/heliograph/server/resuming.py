@@ -83,15 +83,15 @@ async def _take_up(job: Job, gateway: Taker) -> None:
     mine = adopted(job, store.lease.owner, now)
     await store.jobs.change(job, mine)
     records = [r for picture in job.pictures if (r := await gateway.made(picture))]
-    doubt = await _doubt(mine, store)
-    if mine.durable and mine.request is not None and not records and doubt is None:
+    unclear = await doubt(mine, store)
+    if mine.durable and mine.request is not None and not records and unclear is None:
         if mine.state is JobState.RUNNING:
             queued = moved(mine, JobState.QUEUED, now)
             await store.jobs.change(mine, queued)
             mine = queued
         await gateway.restart(mine, await kept_request(mine.request or {}, store))
         return
-    error = doubt or (None if records else interrupted())
+    error = unclear or (None if records else interrupted())
     ended = moved(
         mine,
         JobState.DONE if records else JobState.FAILED,
@@ -100,18 +100,18 @@ async def _take_up(job: Job, gateway: Taker) -> None:
         sources=("call",) * len(records),
         cost=sum(record.cost for record in records),
         error=error.as_dict() if error else None,
-        keeps_key=bool(records) or doubt is not None,
+        keeps_key=bool(records) or unclear is not None,
     )
     await store.jobs.change(mine, ended)
 
 
-async def _doubt(job: Job, store: Store) -> HeliographError | None:
-    """Why a job of a dead process may have been paid for without a picture."""
+async def doubt(job: Job, store: Store) -> HeliographError | None:
+    """Why a job that nobody works on may have been paid for without a picture."""
     for picture in job.pictures:
         for call in await store.journal.calls(job=picture, limit=MOST_CALLS):
             if call.stage.is_doubtful or (call.stage.is_open and call.stage not in UNSENT):
                 return OutcomeUnknown(
-                    "The gateway was stopped while the upstream was at work.",
+                    "The job was stopped while the upstream may have been at work.",
                     remedy="It may have been charged; see `heliograph calls list`.",
                     record_id=picture,
                     facts={"job": job.id},

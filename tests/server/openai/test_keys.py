@@ -1,6 +1,7 @@
 """One bill: idempotency keys, the SDK's own retries, and connections that drop (S74)."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -108,9 +109,13 @@ async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
     """A proxy that drops the first so many connections in the middle of their answers."""
     host, port = url.removeprefix("http://").split(":")
     left = cuts
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal left
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         up_reader, up_writer = await asyncio.open_connection(host, int(port))
         is_cut, left = left > 0, left - 1
 
@@ -128,13 +133,21 @@ async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
             writer.close()
 
         going = asyncio.ensure_future(there())
-        await back()
-        going.cancel()
-        up_writer.close()
+        try:
+            await back()
+        finally:
+            going.cancel()
+            for each in (up_writer, writer):
+                each.close()
+                with contextlib.suppress(OSError):
+                    await each.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 @pytest.mark.parametrize("headers", [{}, KEYED])

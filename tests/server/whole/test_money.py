@@ -61,8 +61,12 @@ async def test_a_cancelled_job_is_either_refunded_or_kept_never_both(house: Hous
             await asyncio.sleep(0.02)
         outcomes[ended["state"]] += 1
         assert (status == 200) == (ended["state"] == "cancelled"), (status, ended)
-    assert set(outcomes) <= {"cancelled", "done"}
-    assert outcomes["done"] == len(await house.bill())
+        if ended["state"] == "failed":
+            assert ended["error"]["code"] == "outcome_unknown"
+    # one that was cancelled while its last byte was about to leave is in doubt, and says so
+    assert set(outcomes) <= {"cancelled", "done", "failed"}
+    billed = [line for line in await house.bill() if line["billed_micro"]]
+    assert outcomes["done"] <= len(billed) <= outcomes["done"] + outcomes["failed"]
 
 
 async def test_one_user_may_not_have_more_under_way_than_the_limit(house: House) -> None:  # S68
