@@ -201,6 +201,8 @@ class Library:
             InvalidRequest: there is no such budget, or the limit is no amount.
         """
         store = await self._open_store()
+        if limit is not None:
+            await _refuse_nobody(name, store.accounts)
         await store.journal.set_budget(_budget_name(name), _budget_limit(limit))
 
     async def budgets(self) -> Mapping[str, int]:
@@ -396,6 +398,21 @@ def _budget_name(name: str) -> str:
         message="is no budget.",
         nearest=(TOTAL, *WINDOWS, f"{TAG}/NAME"),
     )
+    raise InvalidRequest([problem])
+
+
+async def _refuse_nobody(name: str, accounts: Accounts) -> None:
+    """Calls count by ids: a budget of a user's name, or of nobody, would never hold."""
+    kind, _, rest = name.partition("/")
+    account, slash, window = rest.partition("/")
+    if kind == USER and await accounts.user(account) is None:
+        user = await accounts.user_named(account)
+        near = () if user is None else (f"{USER}/{user.id}{slash}{window}",)
+    elif kind == KEY and await accounts.key(account) is None:
+        near = ()
+    else:
+        return
+    problem = Problem(field="budget", value=name, message=f"is no id of a {kind}.", nearest=near)
     raise InvalidRequest([problem])
 
 

@@ -126,13 +126,17 @@ def test_keys_that_cannot_be(say: Say, words: tuple[str, ...], code: int) -> Non
 
 def test_budgets_of_users_and_keys_are_shown(say: Say) -> None:
     user = say("users", "add", "anna", "--day", "5", "--json").facts["id"]
-    assert say("budget", "set", "key/abcdefgh", "7").code == 0
+    key = say("keys", "create", "anna", "--json").facts["id"]
+    assert say("budget", "set", f"key/{key}", "7").code == 0
+    assert say("budget", "set", "key/abcdefgh", "7").code == 2
+    named = say("budget", "set", "user/anna/day", "7")  # calls count by ids
+    assert (named.code, f"user/{user}/day" in named.err) == (2, True)
     assert say("budget", "set", "user/", "7").code == 2
     rows = {b["name"]: b for b in say("budget", "show", "--json").facts["budgets"]}
     day = rows[f"user/{user}/day"]
     assert day["limit_micro"] == day["left_micro"] == 5_000_000
     assert day["scope"].startswith(f"user/{user}/day/20")
-    assert rows["key/abcdefgh"]["limit_micro"] == 7_000_000
+    assert rows[f"key/{key}"]["limit_micro"] == 7_000_000
 
 
 # ------------------------------------------------------------ backup and restore

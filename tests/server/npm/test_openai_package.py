@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parents[2] / "npm"
 NODE = shutil.which("node")
 STOP_SECONDS = 40
 
+# the check must run where there is only Python and make; `make npm` brings what this needs
 pytestmark = [
     pytest.mark.skipif(NODE is None, reason="Node.js is not installed"),
     pytest.mark.skipif(

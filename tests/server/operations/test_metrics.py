@@ -109,7 +109,8 @@ async def test_no_user_key_job_or_address_is_a_label(stand: Stand) -> None:
     metrics = Metrics()
     metrics.served(served())
     metrics.observe(Event(name="planned", job="j" * 32, at=0, facts={"model": "m", "size": "4K"}))
-    await stand.client.set_budget("user/" + "u" * 32, "5")
+    store = await stand.client.store()
+    await store.journal.set_budget("user/" + "u" * 32, 5_000_000)
     text = (await metrics.text(stand)).decode()
     for private in ("u" * 32, "k3yk3yk3", "192.0.2.1", "j" * 32, "python_info"):
         assert private not in text
