@@ -584,3 +584,26 @@ async def test_nothing_is_left_running() -> None:
     air.go.set()
     await settled()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_job_has_landed_when_its_flight_has_and_others_may_go_on() -> None:
+    gates = {"mine": asyncio.Event(), "other": asyncio.Event()}
+    flights: Flights[str] = Flights()
+
+    async def fly(flight: Flight[str], job: str) -> str:
+        flight.job = job
+        await gates[job].wait()
+        return job
+
+    for job in gates:
+        flights.start(lambda flight, job=job: fly(flight, job))  # type: ignore[misc]
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(flights.landed("mine"))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    gates["mine"].set()
+    await asyncio.wait_for(waiting, 5)
+    assert (flights.has("mine"), flights.has("other")) == (False, True)
+    await asyncio.wait_for(flights.landed("unknown"), 5)  # nothing to wait for
+    gates["other"].set()
+    await flights.wait()
