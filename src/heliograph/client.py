@@ -229,15 +229,20 @@ class AsyncHeliograph(Library):
         # a request that cannot be sent must not start an emulator or ask for a key
         return await self.fulfil(await self.order(request), job=job)
 
-    async def fulfil(self, order: Order, *, job: str | None = None) -> Result:
-        """Like `run`, for an order that `order` gave."""
+    async def fulfil(self, order: Order, *, job: str | None = None, resumes: bool = True) -> Result:
+        """Like `run`, for an order that `order` gave.
+
+        Args:
+            resumes: False for a job that is so new that nobody can have made a call for it.
+        """
+        order = replace(order, job=job, resumes=resumes and job is not None)
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
         try:
             tools = await self._open()
             order = await pipeline.keep_inputs(order, tools)
-            obtained = await self._obtain(order, tools, job)
+            obtained = await self._obtain(order, tools)
             result = await pipeline.deliver(obtained, tools, self._observer)
         finally:
             if task is not None:
@@ -281,10 +286,10 @@ class AsyncHeliograph(Library):
                 raise InvalidRequest(problems)
         return order
 
-    async def _obtain(self, order: Order, tools: _Parts, job: str | None) -> Obtained:
+    async def _obtain(self, order: Order, tools: _Parts) -> Obtained:
         plan = order.plan
         if plan.request.idempotency_key is not None:
-            return await self._obtain_by_key(order, tools, plan.request.idempotency_key, job)
+            return await self._obtain_by_key(order, tools, plan.request.idempotency_key)
         twin = await pipeline.find_twin(plan, tools)
         if twin is not None:
             return twin
@@ -294,12 +299,10 @@ class AsyncHeliograph(Library):
         if flight is not None:
             return replace(await self._ride(flight), plan=plan, source="joined")
         names = (name,) if shared else ()
-        flight = self._flights.start(lambda f: self._make(order, tools, f, job), names=names)
+        flight = self._flights.start(lambda f: self._make(order, tools, f), names=names)
         return await self._ride(flight)
 
-    async def _obtain_by_key(
-        self, order: Order, tools: _Parts, key: str, job: str | None
-    ) -> Obtained:
+    async def _obtain_by_key(self, order: Order, tools: _Parts, key: str) -> Obtained:
         """One job for one key, whoever asks and how often."""
         plan, name = order.plan, f"key {key}"
         mark = fingerprint(plan, simulated=tools.provider.simulated)
@@ -310,7 +313,7 @@ class AsyncHeliograph(Library):
             joined = flight is not None
             if flight is None:
                 flight = self._flights.start(
-                    lambda f: self._make(order, tools, f, job), names=(name,), fingerprint=mark
+                    lambda f: self._make(order, tools, f), names=(name,), fingerprint=mark
                 )
             elif flight.fingerprint != mark:
                 raise _reused(key)
@@ -332,9 +335,9 @@ class AsyncHeliograph(Library):
         )
 
     async def _make(
-        self, order: Order, tools: _Parts, flight: Flight[Obtained | Claim], job: str | None
+        self, order: Order, tools: _Parts, flight: Flight[Obtained | Claim]
     ) -> Obtained | Claim:
-        return await pipeline.obtain(order, tools, self._observer, flight, job)
+        return await pipeline.obtain(order, tools, self._observer, flight)
 
     async def _ride(self, flight: Flight[Obtained | Claim]) -> Obtained:
         found = await self._wait_for(flight)

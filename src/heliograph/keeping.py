@@ -208,9 +208,10 @@ async def _keep(
     paths = [part.path for part in (*(b.part for b in looked.broken), *looked.tailed)]
     if paths:
         await asyncio.to_thread(quarantine, entry.job, paths, shelf.home)
-    files = files_of(looked.images, reply)
-    if plan.request.verbatim is not None:
-        files |= await asyncio.to_thread(_answer_file, call, looked, reply, shelf.home)
+    files: dict[str, Path | bytes] = {**files_of(looked.images, reply)}
+    answer = answer_document(looked.images, reply) if plan.request.verbatim is not None else None
+    if answer is not None:
+        files[answer_key(entry.job)] = json.dumps(answer).encode()
     lines: Sequence[LedgerLine] = [*settled, *call.doubts]
     # an earlier run that was killed may have kept it already: then its word stands
     record, lines = await store(record, lines, blobs=shelf.blobs, files=files)
@@ -221,16 +222,6 @@ async def _keep(
     # only now, and only here: everything paid for lies safe elsewhere; nobody waits for it
     _clear_away(spool_of(call, shelf.home))
     return record, failure
-
-
-def _answer_file(call: OpenCall, looked: Looked, reply: Reply, home: Path) -> dict[str, Path]:
-    """The answer's own text, for a client that gets it as it came."""
-    document = answer_document(looked.images, reply)
-    if document is None:
-        return {}
-    path = spool_of(call, home) / "answer.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return {answer_key(call.entry.job): path}
 
 
 def _failure_of(record: Record, reply: Reply, looked: Looked) -> HeliographError | None:

@@ -14,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class Order:
     """What one request may lead to."""
 
     plans: tuple[Plan, ...]  # the one asked for, then its fallbacks in order
+    job: str | None = None  # the id that its record shall have, where somebody has given it one
+    resumes: bool = False  # a process that is gone may have made calls for that job already
 
     @property
     def plan(self) -> Plan:
@@ -135,7 +137,7 @@ async def prepare(
 
 async def keep_inputs(order: Order, shelf: Shelf) -> Order:
     """The order with the input images that its session needs later kept in the library."""
-    return Order(plans=tuple([await kept_inputs(plan, shelf) for plan in order.plans]))
+    return replace(order, plans=tuple([await kept_inputs(plan, shelf) for plan in order.plans]))
 
 
 async def find_twin(plan: Plan, tools: Tools) -> Obtained | None:
@@ -174,12 +176,9 @@ def may_share(plan: Plan, tools: Tools) -> bool:
 
 
 async def obtain(
-    order: Order, tools: Tools, observer: Observer, flight: Flight[Any], job: str | None = None
+    order: Order, tools: Tools, observer: Observer, flight: Flight[Any]
 ) -> Obtained | Claim:
     """Make one image, with the repeats and fallbacks that are allowed.
-
-    Args:
-        job: its id, where somebody has given it one; earlier calls of it cost nothing.
 
     Returns:
         The kept image; or what the idempotency key of the request stands for already.
@@ -188,12 +187,9 @@ async def obtain(
         HeliographError: see the tree in errors.py; `record_id` names what was kept.
     """
     doubted: list[OpenCall] = []
-    resumes = job is not None
-    job = flight.job = job or secrets.token_hex(16)
+    job = flight.job = order.job or secrets.token_hex(16)
     try:
-        return await _obtain(
-            job, order, tools, observer, flight=flight, doubted=doubted, resumes=resumes
-        )
+        return await _obtain(job, order, tools, observer, flight=flight, doubted=doubted)
     except HeliographError as error:
         if doubted and error.charged is Charged.NO:
             # this failure cost nothing, but an earlier call of the job may have
@@ -218,14 +214,13 @@ async def _obtain(
     *,
     flight: Flight[Any],
     doubted: list[OpenCall],
-    resumes: bool,
 ) -> Obtained | Claim:
     mark = fingerprint(order.plan, simulated=tools.provider.simulated)
     doubts: list[LedgerLine] = []
     notes: list[str] = []
     plans = list(order.plans)
-    # a job that a dead process had begun goes on with the next number
-    number = len(await tools.journal.calls(job=job, limit=MOST_CALLS)) if resumes else 0
+    # a job that a dead process had begun goes on with the next number; what it did cost nothing
+    number = len(await tools.journal.calls(job=job, limit=MOST_CALLS)) if order.resumes else 0
     while True:
         plan, number = plans[0], number + 1
         say = _teller(observer, job)

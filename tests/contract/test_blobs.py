@@ -58,12 +58,12 @@ def s3() -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     made = urllib.request.Request(f"{address}/pictures", method="PUT")  # noqa: S310
-    for attempt in range(200):
+    for attempt in range(600):
         try:
             urllib.request.urlopen(made).close()  # noqa: S310
             break
         except OSError:
-            assert attempt < 199, "the S3 server does not come up"
+            assert attempt < 599, "the S3 server does not come up"
             time.sleep(0.1)
     yield address
     server.kill()
@@ -128,9 +128,18 @@ async def test_stores_nothing_as_nothing(blobs: Blobs) -> None:
 
 
 async def test_leaves_an_existing_key_as_it_is(blobs: Blobs, file: Path) -> None:
-    await blobs.put_bytes(b"first", "records/r1.json")
-    await blobs.put_bytes(b"second", "records/r1.json")
+    assert await blobs.put_bytes(b"first", "records/r1.json")
+    assert not await blobs.put_bytes(b"second", "records/r1.json")
     await blobs.put(file, "records/r1.json")
+    assert await blobs.read("records/r1.json") == b"first"
+
+
+async def test_stores_all_of_an_answer(blobs: Blobs, file: Path) -> None:
+    await blobs.put_bytes(b"first", "records/r1.json")
+    await blobs.put_all({KEY: file, "records/r1.json": b"second", "answers/r1.json": b"{}"})
+    assert await blobs.keys("") == ["answers/r1.json", "records/r1.json", KEY]
+    assert await blobs.read(KEY) == DATA
+    assert await blobs.read("answers/r1.json") == b"{}"
     assert await blobs.read("records/r1.json") == b"first"
 
 
@@ -138,6 +147,11 @@ async def test_many_writers_of_one_key_all_succeed(blobs: Blobs, file: Path) -> 
     await asyncio.gather(*(blobs.put(file, KEY) for _ in range(20)))
     assert await blobs.read(KEY) == DATA
     assert await blobs.keys("") == [KEY]
+
+
+async def test_one_of_many_writers_is_the_first(blobs: Blobs) -> None:
+    told = await asyncio.gather(*(blobs.put_bytes(DATA, KEY) for _ in range(20)))
+    assert sum(told) == 1
 
 
 async def test_a_missing_key_is_not_found(blobs: Blobs, scratch: Path) -> None:

@@ -1,7 +1,7 @@
 """`keep`: the order of its steps, and that a crash between any two of them is mended by a rerun."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ class CutBlobs(LocalBlobs):
         super().__init__(root)
         self._fuse = fuse
 
-    async def put(self, file: Path, key: str) -> None:
-        self._fuse.burn()
-        await super().put(file, key)
+    async def put_all(self, contents: Mapping[str, Path | bytes]) -> None:
+        for key, content in contents.items():  # one file after another, as they are written
+            self._fuse.burn()
+            await super().put_all({key: content})
 
-    async def put_bytes(self, data: bytes, key: str) -> None:
+    async def put_bytes(self, data: bytes, key: str) -> bool:
         self._fuse.burn()
-        await super().put_bytes(data, key)
+        return await super().put_bytes(data, key)
 
 
 class CutBooks(MemoryBooks):

@@ -1,6 +1,6 @@
 """The ways to pictures: decoding, encoding, storing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -134,7 +134,11 @@ class Blobs(Protocol):
             StorageError: it is not stored.
         """
 
-    async def put_bytes(self, data: bytes, key: str) -> None: ...
+    async def put_bytes(self, data: bytes, key: str) -> bool:
+        """Like `put`; returns whether the key is new."""
+
+    async def put_all(self, contents: Mapping[str, Path | bytes]) -> None:
+        """Like `put`, for all that one answer brings, by key: cheaper than one after another."""
 
     async def read(self, key: str) -> bytes:
         """Raises RecordNotFound when there is no such key."""

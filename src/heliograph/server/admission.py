@@ -99,14 +99,22 @@ class Admission:
         Raises:
             Busy, TooMany: `enter` would raise it, too.
         """
+        return self._give(user) if self.has_place(user, limit) else None
+
+    def has_place(self, user: str, limit: int) -> bool:
+        """Whether `enter_now` would give a place now; nothing is taken.
+
+        Raises:
+            Busy, TooMany: `enter` would raise it, too.
+        """
         if self._is_closed:
             raise _stopping()
         known = self._users.get(user) or _User()
         # nobody who may start waits while a place is free, so one's own turns are all to look at
         if self._free and known.held < limit and not known.waiting:
-            return self._give(user)
+            return True
         self._refuse_full(known)
-        return None
+        return False
 
     async def enter(self, user: str, limit: int) -> Place:
         """A place, after a fair turn.

@@ -212,6 +212,9 @@ class Gateway:
         if self.is_draining:
             raise Busy("The gateway is stopping.", retry_after=10.0)
         caller = errand.caller
+        if errand.key is None and not errand.retries:
+            # a refusal that is certain need not be planned first; nothing that is there is joined
+            self.admission.has_place(caller.user.id, self._at_once(caller))
         asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
         order = await self.client.order(asked)
         await self.purse.refuse_too_dear(order.plan, errand.count)
@@ -290,6 +293,7 @@ class Gateway:
             order=order,
             answer=asyncio.get_running_loop().create_future(),
             weight=len(job.pictures) * expected_bytes(order.plan.size),
+            resumes=caller is None,
         )
         self._runs[job.id] = run
 
@@ -350,7 +354,7 @@ class Gateway:
             try:
                 if run.job.state is JobState.QUEUED:
                     await self._change(run, moved(run.job, JobState.RUNNING, datetime.now(UTC)))
-                return await self.client.fulfil(order, job=picture)
+                return await self.client.fulfil(order, job=picture, resumes=run.resumes)
             finally:
                 place.leave()
         except OutcomeUnknown as error:

@@ -20,6 +20,7 @@ class Run:
     sent: bool = False
     weight: int = 0  # bytes that its answers may have
     cancelling: bool = False
+    resumes: bool = False  # another process had begun it
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # money is set aside, or it waits
 
 

@@ -44,6 +44,7 @@ class Database:
             self._steady = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # one writer: SQLite has one lock, and waiting in a queue is fairer than waiting on it
         self._writer = ThreadPoolExecutor(1, "heliograph-database-writer")
+        self._own: Connection | None = None  # the writer's, as long as it lives
         self._readers = ThreadPoolExecutor(READERS, "heliograph-database-reader")
 
     @property
@@ -58,11 +59,17 @@ class Database:
             StorageError: with the sentence `what`, when the database refuses.
         """
 
-        def written() -> T:
+        return await _in_thread(self._writer, lambda: self._written(work), what)
+
+    def _written(self, work: Callable[[Connection], T]) -> T:
+        """In the writer's thread alone."""
+        if self.dialect != "sqlite":  # a server may have gone meanwhile: the pool would notice
             with self._writes.begin() as connection:
                 return work(connection)
-
-        return await _in_thread(self._writer, written, what)
+        # to take it from the pool and give it back costs as much as a small transaction
+        self._own = self._own or self._writes.connect()
+        with self._own.begin():
+            return work(self._own)
 
     async def read(self, work: Callable[[Connection], T], *, steady: bool = False) -> T:
         """Run `work` in a transaction that only reads.
@@ -87,6 +94,8 @@ class Database:
         def finish() -> None:
             self._writer.shutdown()
             self._readers.shutdown()
+            if self._own is not None:
+                self._own.close()
             self._engine.dispose()
 
         await asyncio.to_thread(finish)

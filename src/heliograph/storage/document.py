@@ -2,14 +2,17 @@
 
 Invariant: `from_document(kind, to_document(value))` equals `value`, with every type checked on
 the way back and every time in UTC. Equal values give equal documents, key for key in one order.
+
+Every paid call goes through here a few dozen times, so what is to be done with a type is found
+out once: a reader for each type, and where damage lies is only put together when there is some.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path, PurePath
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,6 +21,16 @@ from heliograph.errors import StorageError
 
 T = TypeVar("T")
 PLAIN = frozenset({str, int, bool, NoneType})  # their own documents
+Read = Callable[[Any], Any]
+
+
+class _Damage(Exception):
+    """A value of another shape than its type's; gathers the way to it, and never leaves here."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.steps: list[str] = []
 
 
 def to_document(value: Any) -> Any:
@@ -26,18 +39,21 @@ def to_document(value: Any) -> Any:
     Raises:
         StorageError: something in it has no exact JSON form (NaN, a naive time, an object).
     """
-    kind = type(value)
+    kind: Any = type(value)
     if kind in PLAIN:
         return value
     if kind in (list, tuple):
-        return [to_document(item) for item in value]
+        return [item if type(item) in PLAIN else to_document(item) for item in value]
+    names = _names(kind)
+    if names is not None:
+        document = {name: getattr(value, name) for name in names}
+        return {k: v if type(v) in PLAIN else to_document(v) for k, v in document.items()}
     if kind is dict or isinstance(value, Mapping):
-        if all(isinstance(name, str) for name in value):
-            return {name: to_document(item) for name, item in sorted(value.items())}
+        if all(type(name) is str for name in value):
+            items = sorted(value.items())
+            return {k: v if type(v) in PLAIN else to_document(v) for k, v in items}
     elif isinstance(value, Enum):
         return value.value
-    elif dataclasses.is_dataclass(kind):
-        return {name: to_document(getattr(value, name)) for name in _names(kind)}
     elif isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC).isoformat()
     elif isinstance(value, PurePath):
@@ -59,126 +75,193 @@ def from_document(kind: type[T], document: Any) -> T:
     Raises:
         StorageError: the document is damaged; says where.
     """
-    made: T = _decode(kind, document, kind.__name__)
+    hint: Any = kind
+    try:
+        made: T = _reader(hint)(document)
+    except _Damage as damage:
+        where = kind.__name__ + "".join(reversed(damage.steps))
+        raise StorageError(
+            "This does not have the shape of a record.",
+            why=f"{where}: expected {damage.expected}.",
+            remedy="If a newer Heliograph wrote it, upgrade; if it is damaged, restore a backup.",
+            facts={"where": where},
+        ) from damage.__cause__
     return made
 
 
-def _decode(hint: Any, value: Any, where: str) -> Any:
+@cache
+def _reader(hint: Any) -> Read:
+    """What reads values of a type hint; raises `_Damage` for others."""
     if hint in PLAIN:
-        # type() and not isinstance(): True is no number here
-        _expect(type(value) is hint, hint.__name__, where)
-        return value
-    origin, arguments = _origin(hint)
+        return _plain(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union):
-        return _decode_optional(arguments, value, where)
+        return _optional(arguments)
     if origin is tuple:
-        return _decode_tuple(arguments, value, where)
+        return _tuple(arguments)
     if origin is Mapping:
-        return _decode_mapping(arguments[1], value, where)
-    return _decode_class(hint, value, where)
-
-
-def _decode_class(hint: Any, value: Any, where: str) -> Any:
+        return _mapping(arguments[1])
     if dataclasses.is_dataclass(hint):
-        return _decode_fields(hint, value, where)
+        return _fields(hint)
     if issubclass(hint, Enum):
-        valid = [member.value for member in hint]
-        _expect(value in valid, f"one of {valid}", where)
-        return hint(value)
+        return _member(hint)
     if hint is datetime:
-        return _decode_time(value, where)
+        return _time
     if hint is Path:
-        _expect(type(value) is str, "a path", where)
-        return Path(value)
+        return lambda value: Path(_text(value, "a path"))
     # the last kind that nouns are made of; a whole number is a float's value too
-    _expect(hint is float and type(value) in (float, int), hint.__name__, where)
-    return value
+    return _number if hint is float else _nothing(hint)
 
 
-def _decode_optional(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None and NoneType in kinds:
-        return None
+def _plain(kind: Any) -> Read:
+    def read(value: Any) -> Any:
+        # type() and not isinstance(): True is no number here
+        if type(value) is not kind:
+            raise _Damage(kind.__name__)
+        return value
+
+    return read
+
+
+def _optional(kinds: tuple[Any, ...]) -> Read:
     # bytes have no document, so whatever was written for `Path | bytes` is a path; of a noun and
     # a plain kind, such as `Path | Given`, the noun is the one that is written as an object
     left = [kind for kind in kinds if kind not in (NoneType, bytes)]
     nouns = [kind for kind in left if dataclasses.is_dataclass(kind)]
-    if len(left) > 1:
-        left = nouns if isinstance(value, dict) else [k for k in left if k not in nouns]
-    (kind,) = left
-    return _decode(kind, value, where)
+    others = [kind for kind in left if kind not in nouns] if len(left) > 1 else left
+    may_be_none = NoneType in kinds
+
+    def read(value: Any) -> Any:
+        if value is None and may_be_none:
+            return None
+        kind: Any
+        (kind,) = nouns if len(left) > 1 and isinstance(value, dict) else others
+        return _reader(kind)(value)
+
+    return read
 
 
-def _decode_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    _expect(isinstance(value, list), "a list", where)
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    _expect(len(value) == len(kinds), f"a list of {len(kinds)}", where)
-    items = enumerate(zip(kinds, value, strict=True))
-    return tuple(_decode(kind, item, f"{where}[{n}]") for n, (kind, item) in items)
+def _tuple(kinds: tuple[Any, ...]) -> Read:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise _Damage("a list")
+        own = (kinds[0],) * len(value) if kinds[-1] is Ellipsis else kinds
+        if len(value) != len(own):
+            raise _Damage(f"a list of {len(own)}")
+        made = []
+        for number, (kind, item) in enumerate(zip(own, value, strict=True)):
+            try:
+                made.append(_reader(kind)(item))
+            except _Damage as damage:
+                damage.steps.append(f"[{number}]")
+                raise
+        return tuple(made)
+
+    return read
 
 
-def _decode_mapping(kind: Any, value: Any, where: str) -> Any:
-    _expect(isinstance(value, dict), "an object", where)
-    if kind is Any:
-        return value
-    return {name: _decode(kind, item, f"{where}.{name}") for name, item in value.items()}
+def _mapping(kind: Any) -> Read:
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _Damage("an object")
+        return value if kind is Any else _each(value, lambda _: kind)
+
+    return read
 
 
-def _decode_fields(kind: Any, value: Any, where: str) -> Any:
-    _expect(isinstance(value, dict), "an object", where)
-    hints = _hints(kind)
-    unknown = sorted(set(value) - set(hints))
-    _expect(not unknown, f"no fields named {unknown}", where)
-    # a field that was added later has a default, so what was kept before it stays readable
-    missing = sorted(_required(kind) - set(value))
-    _expect(not missing, f"fields named {missing}", where)
-    return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in value})
+def _fields(kind: Any) -> Read:
+    required = _required(kind)
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _Damage("an object")
+        hints = _hints(kind)
+        unknown = value.keys() - hints.keys()
+        if unknown:
+            raise _Damage(f"no fields named {sorted(unknown)}")
+        # a field that was added later has a default, so what was kept before it stays readable
+        missing = required - value.keys()
+        if missing:
+            raise _Damage(f"fields named {sorted(missing)}")
+        return kind(**_each(value, hints.__getitem__))
+
+    return read
 
 
-def _decode_time(value: Any, where: str) -> datetime:
-    _expect(isinstance(value, str), "a time", where)
+def _each(values: dict[str, Any], hint_of: Callable[[str], Any]) -> dict[str, Any]:
+    made = {}
+    for name, value in values.items():
+        hint = hint_of(name)
+        if type(value) is hint and hint in PLAIN:
+            made[name] = value  # the most frequent case, without a call
+            continue
+        try:
+            made[name] = _reader(hint)(value)
+        except _Damage as damage:
+            damage.steps.append(f".{name}")
+            raise
+    return made
+
+
+def _member(kind: Any) -> Read:
+    members = {member.value: member for member in kind}
+
+    def read(value: Any) -> Any:
+        try:
+            return members[value]
+        except (KeyError, TypeError):
+            raise _Damage(f"one of {list(members)}") from None
+
+    return read
+
+
+def _time(value: Any) -> datetime:
+    text = _text(value, "a time")
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _damaged("a time", where) from error
-    _expect(moment.tzinfo is not None, "a time with its zone", where)
+        raise _Damage("a time") from error
+    if moment.tzinfo is None:
+        raise _Damage("a time with its zone")
     return moment.astimezone(UTC)
 
 
-@lru_cache
+def _text(value: Any, expected: str) -> str:
+    if type(value) is not str:
+        raise _Damage(expected)
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (float, int):
+        raise _Damage("float")
+    return value  # type: ignore[no-any-return]
+
+
+def _nothing(hint: Any) -> Read:
+    def read(_: Any) -> Any:
+        raise _Damage(hint.__name__)
+
+    return read
+
+
+@cache
 def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-@lru_cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...] | None:
+    """The names of a dataclass's fields; None for every other type."""
+    if not dataclasses.is_dataclass(kind):
+        return None
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
-@lru_cache
 def _required(kind: type[Any]) -> frozenset[str]:
     absent = dataclasses.MISSING
     return frozenset(
         field.name
         for field in dataclasses.fields(kind)
         if field.default is absent and field.default_factory is absent
-    )
-
-
-@lru_cache
-def _origin(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    return get_origin(hint), get_args(hint)
-
-
-def _expect(holds: bool, expected: str, where: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise _damaged(expected, where)
-
-
-def _damaged(expected: str, where: str) -> StorageError:
-    return StorageError(
-        "This does not have the shape of a record.",
-        why=f"{where}: expected {expected}.",
-        remedy="If a newer Heliograph wrote it, upgrade; if it is damaged, restore a backup.",
-        facts={"where": where},
     )

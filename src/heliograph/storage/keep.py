@@ -30,9 +30,9 @@ async def keep(
     *,
     blobs: Blobs,
     books: Books,
-    files: Mapping[str, Path],
+    files: Mapping[str, Path | bytes],
 ) -> None:
-    """Make a record, its ledger lines and `files` (blob key → spool file) durable.
+    """Make a record, its ledger lines and `files` (blob key → spool file or content) durable.
 
     Raises:
         StorageError: a step refused; what was done so far is safe, run the same call again.
@@ -46,9 +46,9 @@ async def store(
     lines: Sequence[LedgerLine],
     *,
     blobs: Blobs,
-    files: Mapping[str, Path],
+    files: Mapping[str, Path | bytes],
 ) -> tuple[Record, tuple[LedgerLine, ...]]:
-    """Make `files` (blob key → spool file) durable, then the sidecar of record and lines.
+    """Make `files` (blob key → spool file or content) durable, then the sidecar of the rest.
 
     Returns:
         What the database must say now: the same record and lines, or what the sidecar of an
@@ -59,8 +59,8 @@ async def store(
         StorageError: a step refused; what was done so far is safe, run the same call again.
     """
     record, lines = canonical(record, lines)
-    for key, path in files.items():
-        await blobs.put(path, key)
+    if files:
+        await blobs.put_all(files)
     for key in blob_keys(record):
         if key not in files and key not in await blobs.keys(key):
             raise StorageError(
@@ -127,7 +127,8 @@ async def _put_sidecar(
     lasting = tuple(line for line in lines if line.kind not in PASSING)
     passing = tuple(line for line in lines if line.kind in PASSING)
     sidecar = record_to_json(record, lasting)
-    await blobs.put_bytes(sidecar, key)
+    if await blobs.put_bytes(sidecar, key):
+        return record, (*lasting, *passing)
     # its name does not tell its content, and an earlier one is never replaced
     found = await blobs.read(key)
     if found == sidecar:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from heliograph.durable import flush_folder
@@ -31,10 +31,13 @@ class LocalBlobs:
         self._flushed: set[Path] = set()  # folders whose own names survive power loss
 
     async def put(self, file: Path, key: str) -> None:
-        await asyncio.to_thread(self._store, key, lambda aside: _adopt(file, aside))
+        await self.put_all({key: file})
 
-    async def put_bytes(self, data: bytes, key: str) -> None:
-        await asyncio.to_thread(self._store, key, lambda aside: _write_bytes(data, aside))
+    async def put_bytes(self, data: bytes, key: str) -> bool:
+        return bool(await asyncio.to_thread(self._store, {key: data}))
+
+    async def put_all(self, contents: Mapping[str, Path | bytes]) -> None:
+        await asyncio.to_thread(self._store, contents)
 
     async def read(self, key: str) -> bytes:
         return await asyncio.to_thread(self._read, key)
@@ -62,34 +65,43 @@ class LocalBlobs:
         except OSError as error:
             raise os_refused("Old temporary files cannot be removed.", error) from error
 
-    def _store(self, key: str, write: Callable[[Path], object]) -> None:
-        target = self._root / check_key(key)
+    def _store(self, contents: Mapping[str, Path | bytes]) -> int:
+        """Store all of them; returns how many are new."""
+        targets = {self._root / check_key(key): content for key, content in contents.items()}
+        made = 0
         try:
             self._make(self._aside)
-            self._make(target.parent)
-            if not target.exists():
-                self._write(target, write)
+            for target, content in targets.items():
+                self._make(target.parent)
+                made += not target.exists() and self._write(target, content)
             # also for a key that exists: its writer may have been killed before this line
-            self._flush_folders(target.parent)
+            for folder in dict.fromkeys(target.parent for target in targets):
+                self._flush_folders(folder)
         except OSError as error:
             raise os_refused("The file could not be stored.", error) from error
+        return made
 
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():
             self._flushed.clear()  # somebody has cleared up: nothing is sure any more
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _write(self, target: Path, write: Callable[[Path], object]) -> None:
+    def _write(self, target: Path, content: Path | bytes) -> bool:
+        """Write it aside and give it its name; returns whether nobody else was first."""
         handle, name = tempfile.mkstemp(dir=self._aside)
         os.close(handle)
         aside = Path(name)
         try:
-            write(aside)
+            if isinstance(content, Path):
+                _adopt(content, aside)
+            else:
+                _write_bytes(content, aside)
             with aside.open("rb+") as file:
                 os.fsync(file.fileno())
             aside.chmod(0o400)
-            _link(aside, target)
+            is_new = _link(aside, target)
             reach("blob-named")
+            return is_new
         finally:
             aside.unlink(missing_ok=True)
 
@@ -177,14 +189,15 @@ def _write_bytes(data: bytes, aside: Path) -> None:
         out.write(data[len(data) // 2 :])
 
 
-def _link(aside: Path, target: Path) -> None:
+def _link(aside: Path, target: Path) -> bool:
     try:
         os.link(aside, target)
     except FileExistsError:
-        return  # another writer was first; the same key means the same content
+        return False  # another writer was first; the same key means the same content
     except OSError:
         # a file system without hard links (exFAT, some network mounts): rename is as whole, and
         # could at worst replace the same content by itself
         if target.exists():
-            return
+            return False
         aside.rename(target)
+    return True

@@ -4,7 +4,7 @@ Invariant: a key is created once and whole (`create` mode), never replaced.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -28,8 +28,12 @@ class ObjectBlobs:
     async def put(self, file: Path, key: str) -> None:
         await self._create(file, key)
 
-    async def put_bytes(self, data: bytes, key: str) -> None:
-        await self._create(data, key)
+    async def put_bytes(self, data: bytes, key: str) -> bool:
+        return await self._create(data, key)
+
+    async def put_all(self, contents: Mapping[str, Path | bytes]) -> None:
+        for key, content in contents.items():
+            await self._create(content, key)
 
     async def read(self, key: str) -> bytes:
         from obstore.exceptions import BaseError
@@ -79,16 +83,17 @@ class ObjectBlobs:
         except (BaseError, OSError) as error:
             raise _refused("A stored object could not be read.", key, error) from error
 
-    async def _create(self, content: Path | bytes, key: str) -> None:
+    async def _create(self, content: Path | bytes, key: str) -> bool:
         from obstore import put_async
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         try:
             await put_async(self._store, check_key(key), content, mode="create")
         except AlreadyExistsError:
-            return  # the same key means the same content
+            return False  # the same key means the same content
         except (BaseError, OSError) as error:
             raise _refused("The object could not be stored.", key, error) from error
+        return True
 
 
 def _refused(what: str, key: str, error: Exception) -> StorageError:

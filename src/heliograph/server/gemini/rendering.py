@@ -6,7 +6,6 @@ that is not what it was breaks the connection off instead of becoming a wrong su
 
 import asyncio
 import json
-import re
 import secrets
 import shutil
 import weakref
@@ -14,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import pybase64
 
@@ -25,6 +24,7 @@ from heliograph.server.gemini.answer import Answer
 Framing = Literal["single", "sse", "array"]
 COPIES = Path("exports", "answers")  # below the home folder: what an object store lends us
 PIECE = 3 << 18  # bytes of a file at once; a multiple of 3, so that base64 joins seamlessly
+QUICK = 1 << 16  # bytes that are read sooner than they are handed to a thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ async def render(answer: Answer, framing: Framing, shelf: Home) -> Rendered:
         copies.callback(shutil.rmtree, folder, ignore_errors=True)
         for name, part in answer.parts.items():
             path = await shelf.blobs.local(part.key, folder)
-            size = (await asyncio.to_thread(path.stat)).st_size
+            size = path.stat().st_size  # quicker than handing it to a thread
             files[name] = Stretch(path=path, size=size, encoded=part.kind == "image")
         pieces = tuple(_joined(_framed(answer.events, framing, files)))
         return Rendered(pieces=pieces, copies=copies.pop_all())
@@ -156,16 +156,16 @@ def _written(
     if not files:
         yield _utf8(text)
         return
-    names = "|".join(map(re.escape, files))
-    # the quotes are part of the pattern, or a name could be found at the beginning of another
-    parts = re.split(f'"({names})"', text)
-    for number, part in enumerate(parts):
-        if number % 2:
-            yield files[part]
-        else:
-            before = '"' if number else ""
-            after = '"' if number + 1 < len(parts) else ""
-            yield _utf8(before + part + after)
+    # with its quotes, or a name could be found at the beginning of another; no regular
+    # expression, because the names are new every time, and to compile one costs more than this
+    quoted = {f'"{name}"': file for name, file in files.items()}
+    start = 0
+    while places := [(at, name) for name in quoted if (at := text.find(name, start)) >= 0]:
+        at, name = min(places)
+        yield _utf8(text[start : at + 1])
+        yield quoted[name]
+        start = at + len(name) - 1
+    yield _utf8(text[start:])
 
 
 def _utf8(text: str) -> bytes:
@@ -192,10 +192,17 @@ async def _read(stretch: Stretch) -> AsyncIterator[bytes]:
     left = stretch.size
     with stretch.path.open("rb") as file:
         while left:
-            data = await asyncio.to_thread(file.read, min(PIECE, left))
-            if not data:
-                raise StorageError("A kept file is shorter than it was.")
-            left -= len(data)
-            if stretch.encoded:
-                data = await asyncio.to_thread(pybase64.b64encode, data)
+            count = min(PIECE, left)
+            if count <= QUICK:
+                data = _piece(file, count, stretch)
+            else:
+                data = await asyncio.to_thread(_piece, file, count, stretch)
+            left -= count
             yield data
+
+
+def _piece(file: BinaryIO, count: int, stretch: Stretch) -> bytes:
+    data = file.read(count)
+    if len(data) < count:
+        raise StorageError("A kept file is shorter than it was.")
+    return pybase64.b64encode(data) if stretch.encoded else data

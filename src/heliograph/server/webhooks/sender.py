@@ -195,7 +195,7 @@ class Webhooks:
             wants = not webhook.disabled and kind in webhook.events
             if is_meant and wants and webhook.created <= job.changed:
                 await self._log.add(event_of(job, webhook, self._clock()))
-        self._wake.set()
+                self._wake.set()
 
     async def _run(self) -> None:
         await self._catch_up()
