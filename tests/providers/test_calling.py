@@ -38,7 +38,9 @@ from heliograph.providers.pool import Place
 from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Reply
 
-QUICK = Deadlines(connect=2, write=2, first_byte=0.4, between=0.4, call=3, late=0.1, patience=20)
+# so long that no machine is too slow; a test in which a deadline passes shortens that one alone
+AMPLE = Deadlines(connect=60, write=60, first_byte=60, between=60, call=120, late=0.1, patience=120)
+GUARD = 60  # seconds after which a test that hangs is stopped
 HERE = Place(project="here")
 IMAGE = {"inlineData": {"mimeType": "image/jpeg", "data": "QUJD"}}
 GOOD = json.dumps(
@@ -122,7 +124,7 @@ def error(code: int, *details: Mapping[str, object]) -> Handle:
 async def call(
     url: str,
     folder: Path,
-    limits: Deadlines = QUICK,
+    limits: Deadlines = AMPLE,
     events: list[Event] | None = None,
     log: MemoryLog | None = None,
 ) -> Reply:
@@ -239,19 +241,19 @@ async def test_a_certificate_that_does_not_hold(tmp_path: Path, days: int) -> No
 
 async def test_silence_after_sending_is_an_unknown_outcome(tmp_path: Path) -> None:
     begun = time.monotonic()
-    async with serving(says_then_waits(b"", 5)) as server:
+    async with serving(says_then_waits(b"", 600)) as server, asyncio.timeout(GUARD):
         with pytest.raises(OutcomeUnknown) as caught:
-            await call(server.url, tmp_path)
-    assert 0.3 <= time.monotonic() - begun <= 2
+            await call(server.url, tmp_path, replace(AMPLE, first_byte=0.4))
+    assert time.monotonic() - begun >= 0.4
     assert caught.value.charged is Charged.UNKNOWN
     assert len(server.arrivals) == 1
 
 
 async def test_silence_inside_the_answer_keeps_what_arrived(tmp_path: Path) -> None:
     part = answer(GOOD)[: -len(GOOD) + GOOD.index(b"QUJD") + 2]
-    async with serving(says_then_waits(part, 5)) as server:
+    async with serving(says_then_waits(part, 600)) as server, asyncio.timeout(GUARD):
         with pytest.raises(OutcomeUnknown):
-            await call(server.url, tmp_path)
+            await call(server.url, tmp_path, replace(AMPLE, between=4))
     assert len(server.arrivals) == 1
     assert [p.name for p in (tmp_path / "spool").rglob("part-*")]
 
@@ -265,13 +267,13 @@ async def test_a_steady_drip_ends_at_the_deadline_of_the_call(tmp_path: Path) ->
         for byte in whole[body:]:
             writer.write(bytes([byte]))
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # 270 s in all
 
     begun = time.monotonic()
-    async with serving(drip) as server:
+    async with serving(drip) as server, asyncio.timeout(GUARD):
         with pytest.raises(OutcomeUnknown):
-            await call(server.url, tmp_path, replace(QUICK, call=1.0))
-    assert 0.8 <= time.monotonic() - begun <= 2.5
+            await call(server.url, tmp_path, replace(AMPLE, call=5))
+    assert time.monotonic() - begun >= 5
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, -50])
@@ -305,14 +307,17 @@ async def test_the_last_byte_waits_until_sent_is_written(tmp_path: Path) -> None
     async def counts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        body = b""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.3):
-                while len(body) < length:
-                    body += await reader.read(length - len(body))
-        held.append(length - len(body))
-        written.set()
-        await reader.readexactly(length - len(body))
+        try:
+            async with asyncio.timeout(GUARD):
+                await reader.readexactly(length - 1)
+            last = b""
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    last = await reader.read(1)
+            held.append(1 - len(last))
+        finally:
+            written.set()
+        await reader.readexactly(1 - len(last))
         writer.write(answer(GOOD))
         await writer.drain()
 
@@ -346,7 +351,7 @@ async def test_a_journal_that_refuses_keeps_the_last_byte(tmp_path: Path) -> Non
     async with serving(counts) as server:
         with pytest.raises(StorageError, match="locked"):
             await call(server.url, tmp_path, log=BrokenLog())
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), GUARD)
     assert received == [1]
 
 
@@ -354,8 +359,8 @@ async def test_a_file_that_is_gone_is_no_failure_of_the_upstream(tmp_path: Path)
     gone = replace(reference(b"x" * 9), source=tmp_path / "gone.png")
     log = MemoryLog()
     async with serving(says(GOOD)) as server:
-        channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
-        provider = Gemini(Caller(channels, QUICK), simulated=False)
+        channels = {HERE: Channel(server.url, "v1", "k", AMPLE)}
+        provider = Gemini(Caller(channels, AMPLE), simulated=False)
         (tmp_path / "spool").mkdir()
         with pytest.raises(StorageError, match=r"ref\.png cannot be read") as caught:
             await provider.generate(
@@ -392,14 +397,14 @@ async def test_a_file_that_changed_is_not_sent_whole(
     picture.write_bytes(change(picture.read_bytes()))
     log = MemoryLog()
     async with serving(take) as server:
-        channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
-        provider = Gemini(Caller(channels, QUICK), simulated=False)
+        channels = {HERE: Channel(server.url, "v1", "k", AMPLE)}
+        provider = Gemini(Caller(channels, AMPLE), simulated=False)
         (tmp_path / "spool").mkdir()
         plan = plan_for(checked_references=(part,), stream=is_stream)
         with pytest.raises(StorageError, match=r"ref\.png changed") as caught:
             await provider.generate(plan, tmp_path / "spool", log, lambda _event: None)
         await provider.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD):
             await is_over.wait()
     assert caught.value.charged is Charged.NO
     assert log.steps == ["intent"]
@@ -424,7 +429,7 @@ async def test_a_changed_request_is_sent_only_while_that_is_free(
         raise RequestRejected("No.", charged=charged)
 
     async with serving(says(GOOD)) as server:
-        caller = Caller({HERE: Channel(server.url, "v1", "k", QUICK)}, QUICK)
+        caller = Caller({HERE: Channel(server.url, "v1", "k", AMPLE)}, AMPLE)
         errand = Errand(
             request=ask,
             read=read,
@@ -447,18 +452,17 @@ async def test_told_waits_are_never_undercut(tmp_path: Path) -> None:
     async with serving(error(429, told), says(GOOD)) as server:
         reply = await call(server.url, tmp_path)
     first, second = server.arrivals
-    assert 1.0 <= second - first <= 1.6
+    assert second - first >= 1.0
     assert reply.attempts == 2
 
 
 async def test_patience_ends_the_retries(tmp_path: Path) -> None:
-    told = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}
-    begun = time.monotonic()
-    async with serving(error(429, told)) as server:
+    told = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "300s"}
+    async with serving(error(429, told)) as server, asyncio.timeout(GUARD):
         with pytest.raises(RateLimited) as caught:
             await call(server.url, tmp_path)
-    assert caught.value.retry_after == 30
-    assert time.monotonic() - begun < 1
+    assert caught.value.retry_after == 300
+    assert len(server.arrivals) == 1
 
 
 @pytest.mark.parametrize(
@@ -509,8 +513,8 @@ async def test_an_error_before_the_request_was_whole_is_free(tmp_path: Path) -> 
     big.write_bytes(b"x" * 30_000_000)
     part = replace(reference(big.read_bytes()), source=big)
     async with serving(at_once) as server:
-        channels = {HERE: Channel(server.url, "v1", "k", QUICK)}
-        provider = Gemini(Caller(channels, QUICK), simulated=False)
+        channels = {HERE: Channel(server.url, "v1", "k", AMPLE)}
+        provider = Gemini(Caller(channels, AMPLE), simulated=False)
         (tmp_path / "spool").mkdir()
         with pytest.raises(HeliographError) as caught:
             await provider.generate(

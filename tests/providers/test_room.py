@@ -20,7 +20,7 @@ async def test_no_more_receive_at_once_than_there_are_places() -> None:
 
     async def receive() -> None:
         nonlocal most, inside
-        async with asyncio.timeout(5) as timeout:
+        async with asyncio.timeout(60) as timeout:
             clock = Clock(timeout, Deadlines(), nothing)
             async with room.place(clock):
                 inside += 1
@@ -49,18 +49,20 @@ async def test_silence_does_not_count_while_there_is_no_place() -> None:
 async def test_a_slow_answer_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST", 0.02)
     room, order = Room(1), list[str]()
+    is_served = asyncio.Event()
 
     async def slow() -> None:
-        async with asyncio.timeout(5) as timeout:
+        async with asyncio.timeout(60) as timeout:
             async with room.place(Clock(timeout, Deadlines(), nothing)):
                 order.append("slow begins")
-                await asyncio.sleep(0.2)
+                await is_served.wait()
             order.append("slow ends")
 
     async def quick() -> None:
-        async with asyncio.timeout(5) as timeout:
+        async with asyncio.timeout(60) as timeout:
             async with room.place(Clock(timeout, Deadlines(), nothing)):
                 order.append("quick")
+            is_served.set()
 
     first = asyncio.ensure_future(slow())
     await asyncio.sleep(0)

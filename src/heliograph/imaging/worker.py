@@ -41,11 +41,14 @@ from heliograph.imaging.tiling import tiles
 
 INSPECT_CPU, FINISH_CPU = 30, 180  # seconds; above the parent's patience, in case it is gone
 CELL_CPU = 3  # seconds more for each cell of a sheet
+NICE = 10  # a picture can wait a little; whoever receives and answers beside it should not
 
 
 def main() -> None:
     """Give up what a decoder does not need, then serve the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform != "win32":
+        os.nice(NICE)
     confine_process()
     confine_libvips()
     use_own_fonts()

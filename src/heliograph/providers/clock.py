@@ -13,6 +13,7 @@ from typing import Any
 from heliograph.errors import HeliographError
 from heliograph.types import Timing
 
+BEAT = 0.05  # seconds from one "receiving" to the next
 Tell = Callable[[str, Mapping[str, Any]], None]  # an event's name and facts
 
 

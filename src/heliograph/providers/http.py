@@ -36,7 +36,8 @@ from heliograph.killpoints import reach
 from heliograph.ports import CallLog
 from heliograph.providers.body import Body
 from heliograph.providers.classify import classify
-from heliograph.providers.clock import Clock, Deadlines, Progress, Tell
+from heliograph.providers.clock import BEAT, Clock, Deadlines, Progress, Tell
+from heliograph.providers.intake import Intake, unread
 from heliograph.providers.room import Room
 from heliograph.providers.spool import Spool
 from heliograph.providers.tap import AnswerTooLarge, Tapped
@@ -210,15 +211,24 @@ class Channel:
         self, response: aiohttp.ClientResponse, spool: Spool, clock: Clock, tell: Tell
     ) -> tuple[str | None, Tapped]:
         """The body through the spool, and why it is not whole when it is not."""
-        received = 0
+        intake = Intake(spool, self._room.hands)
+        told = time.monotonic()
         incomplete: str | None = None
         try:
             clock.heard()
             async for chunk in response.content.iter_any():
+                intake.put(chunk)
+                if intake.is_full:
+                    clock.hold()
+                    await intake.room()
                 clock.heard()
-                spool.feed(chunk)
-                received += len(chunk)
-                tell("receiving", {"bytes": received})
+                if time.monotonic() - told >= BEAT:
+                    told = time.monotonic()
+                    tell("receiving", {"bytes": intake.taken})
+            clock.hold()
+            await intake.settle()
+            if intake.taken:
+                tell("receiving", {"bytes": intake.taken})
         except AnswerTooLarge as error:
             incomplete = str(error)
         except asyncio.CancelledError:
@@ -228,9 +238,10 @@ class Channel:
             incomplete = "it fell silent"
         except (aiohttp.ClientError, OSError) as error:
             incomplete = f"the connection broke ({type(error).__name__})"
+            intake.put(unread(response.content))
         finally:
             # also when we are stopped: what arrived must reach the disk
-            tapped = spool.close()
+            tapped = intake.close()
         return incomplete, tapped
 
     def _failure(

@@ -7,6 +7,7 @@ while an answer waits for its place.
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from heliograph.providers.clock import Clock
@@ -14,12 +15,14 @@ from heliograph.providers.clock import Clock
 # an answer that takes longer is a slow one, which costs little: others need not wait for it
 LONGEST = 10.0  # seconds
 UNLIMITED = 1 << 30
+HANDS = 2  # threads; one keeps up with some gigabits a second
 
 
 class Room:
-    """So many places, shared by all channels of an upstream."""
+    """So many places, shared by all channels of an upstream, and the threads that write."""
 
     def __init__(self, places: int = UNLIMITED) -> None:
+        self.hands = ThreadPoolExecutor(HANDS, thread_name_prefix="heliograph-spool")
         self._places = asyncio.Semaphore(places)
         self.taken = 0  # for metrics
 
