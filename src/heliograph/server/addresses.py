@@ -9,7 +9,9 @@ serves it see the same one (S12, S13).
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import Scope
@@ -23,6 +25,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 UNKNOWN = "unknown"  # the address of a client behind a Unix socket
 MOST_HOPS = 20  # entries of X-Forwarded-For that are looked at
 BLOCK = 64  # bits of an IPv6 address that one customer has
+REMEMBERED = 4096  # texts of addresses that were read lately; clients come again and again
+MOST_HOSTS = 256  # pairs of a host's name and our address that were found to be ours
 HOST = re.compile(
     r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)(?::(?P<port>\d{1,5}))?",
     re.ASCII,
@@ -43,10 +47,17 @@ class Addresses:
     proxies: tuple[Network, ...] = ()
     url: str | None = None  # how clients reach the gateway
     local: frozenset[str] = field(default_factory=lambda: frozenset({"localhost"}))
+    # good ones alone: what is refused is looked at each time, and fills no memory
+    _good: set[tuple[str, str | None]] = field(default_factory=set, repr=False, compare=False)
+    _plain: Callable[[str], str] = field(
+        default_factory=lambda: lru_cache(maxsize=REMEMBERED)(_plain), repr=False, compare=False
+    )
 
     def client(self, scope: Scope) -> str:
         """The client's address: the last one that no trusted proxy stands behind."""
         peer = scope.get("client")
+        if peer and not self.proxies:
+            return self._plain(peer[0])
         address = _address(peer[0]) if peer else None
         if address is None:
             return UNKNOWN
@@ -88,25 +99,31 @@ class Addresses:
         """
         told = _values(scope, b"host")
         host = told[0].strip().lower() if len(told) == 1 else ""
+        server = scope.get("server")
+        pair = host, server[0] if server else None
+        if pair in self._good:
+            return host
         found = HOST.fullmatch(host)
         if found is None or int(found["port"] or 0) > 65535:
             raise Fault("The request names no valid host.", remedy="Send one `Host` header.")
-        if not self._is_ours(found["name"], scope):
+        if not self._is_ours(found["name"], pair[1]):
             raise Fault(
                 "This gateway does not answer to that host name.",
                 remedy="Use its own address, or let the operator add the name to `server_hosts`.",
             )
+        if len(self._good) >= MOST_HOSTS:
+            self._good.clear()
+        self._good.add(pair)
         return host
 
-    def _is_ours(self, name: str, scope: Scope) -> bool:
+    def _is_ours(self, name: str, here: str | None) -> bool:
         if name in self.hosts or name in self.local:
             return True
         address = _address(name.strip("[]"))
         if address is None:
             return False
         # an address cannot be rebound as a name can: it is ours if the connection came to it
-        server = scope.get("server")
-        arrived = _address(server[0]) if server else None
+        arrived = _address(here) if here else None
         return address.is_loopback or address == arrived
 
     def _is_proxy(self, address: Address) -> bool:
@@ -155,6 +172,8 @@ def check_path(scope: Scope) -> None:
     raw = scope.get("raw_path") or str(scope["path"]).encode()
     if not raw.startswith(b"/") or ODD_PATH.search(raw):
         raise Fault("The path is not written plainly.", remedy="Write it as in the documentation.")
+    if b"%" not in raw:
+        return  # ASCII, by what is refused above
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
@@ -177,6 +196,12 @@ def is_loopback(address: str) -> bool:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _plain(text: str) -> str:
+    """An address in its usual spelling."""
+    address = _address(text)
+    return UNKNOWN if address is None else str(address)
 
 
 def _address(text: str) -> Address | None:

@@ -9,12 +9,10 @@ the layers in this order; an error of any layer comes in the envelope
 of the face that its path belongs to.
 """
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from heliograph.accounts import Scope as Needed
 from heliograph.errors import HeliographError, RecordNotFound
@@ -26,7 +24,8 @@ from heliograph.server.gateway import Gateway
 from heliograph.server.hardening import Hardening
 from heliograph.server.health import Health
 from heliograph.server.metrics import Metrics
-from heliograph.server.routes import guard, refuse_unlisted
+from heliograph.server.ready import ready
+from heliograph.server.routes import Sorted, guard, refuse_unlisted
 
 NATIVE, OPENAI, METRICS = "/api/v1", "/openai/v1", "/metrics"
 GEMINI = ("/v1/", "/v1beta/", "/upload/", "/gemini/")
@@ -42,13 +41,7 @@ def build(gateway: Gateway, metrics: Metrics | None = None) -> ASGIApp:
         ConfigurationError: a route has no policy, or a setting about addresses is wrong.
     """
     settings = gateway.settings
-    app = Starlette(
-        routes=_routes(gateway, metrics),
-        exception_handlers={HeliographError: _on_error, HTTPException: _on_http},
-    )
-    # a path has one spelling: nobody is sent on to another one
-    app.router.redirect_slashes = False
-    app.state.gateway = gateway
+    app = _Surface(_routes(gateway, metrics))
     refuse_unlisted(app)
     addresses = open_addresses(settings)
     keeper = Doorkeeper(
@@ -67,6 +60,21 @@ def build(gateway: Gateway, metrics: Metrics | None = None) -> ASGIApp:
 
     inner: ASGIApp = Doors(app, keeper=keeper, render=render, is_open=is_open)
     return Hardening(inner, limit=settings.server_body_limit, addresses=addresses, render=render)
+
+
+class _Surface(Sorted):
+    """All routes. What they raise of ours is answered by `Hardening`, and what Starlette refuses
+    here: no such path, or another method than it takes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self  # routes that see an application raise, and those that do not answer
+        try:
+            await self.app(scope, receive, send)
+        except HTTPException as error:
+            response = render(_fault(error), scope)
+            for name, value in (error.headers or {}).items():
+                response.headers.setdefault(name, value)
+            await response(scope, receive, send)
 
 
 def _routes(gateway: Gateway, metrics: Metrics | None) -> list[BaseRoute]:
@@ -89,30 +97,18 @@ def render(error: HeliographError, scope: Scope) -> Response:
     path: str = scope["path"]
     request_id = request_id_of(scope)
     if path.startswith(GEMINI):
-        return gemini.error_response(error, request_id)
+        return ready(error, request_id, gemini.error_response)
     if path.startswith(OPENAI):
         return openai.error_response(error, request_id)
     if path.startswith(NATIVE):
         return native.error_response(error, request_id)
+    return ready(error, request_id, _plain)
+
+
+def _plain(error: HeliographError, request_id: str) -> Response:
     found = verdict(error)
     body = {"error": {"code": found.code, "message": error.what, "request_id": request_id}}
     return JSONResponse(body, found.status, headers=dict(found.headers))
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HeliographError):
-        raise error
-    return render(error, request.scope)
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: no such path, or another method than it takes."""
-    if not isinstance(error, HTTPException):
-        raise error
-    response = render(_fault(error), request.scope)
-    for name, value in (error.headers or {}).items():
-        response.headers.setdefault(name, value)
-    return response
 
 
 def _fault(error: HTTPException) -> HeliographError:

@@ -12,11 +12,13 @@ What is remembered of a good key is found by its whole digest, and for less than
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from starlette.responses import Response
@@ -36,7 +38,7 @@ KEY_HEADERS = (b"x-goog-api-key", b"x-api-key", b"api-key")
 LONGEST = 1000  # bytes of a credential that are looked at
 REMEMBERED = 0.9  # seconds
 LOOKS = 0.25  # seconds between looks at whether users or keys were changed
-MOST = 10_000  # keys remembered
+MOST = 10_000  # keys and addresses remembered
 BAD_KEYS = 100  # per minute and address
 TOUCH = 60.0  # seconds
 CHALLENGE = "Bearer"
@@ -87,6 +89,7 @@ class Doorkeeper:
         self._per_minute = per_minute
         self._query_keys = query_keys
         self._clock = clock
+        self._block_of = lru_cache(maxsize=MOST)(block_of)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._revision: int | None = None
         self._looks_again = 0.0  # monotonic
@@ -107,7 +110,7 @@ class Doorkeeper:
         told = credential(scope, query_keys=self._query_keys)
         if told is None:
             raise _stranger()
-        bad = f"bad/{block_of(address)}"
+        bad = f"bad/{self._block_of(address)}"
         wait = await self._rates.look(bad, BAD_KEYS)
         if wait:
             raise _too_many("Too many bad keys came from this address.", wait)
@@ -131,23 +134,27 @@ class Doorkeeper:
 
     async def _check(self, told: bytes) -> _Known | None:
         text = _text(told)
-        name = key_id(text)
-        if name is None:
-            return None
-        await self._look()
+        now = time.monotonic()
+        if now >= self._looks_again:
+            await self._look(now)
+            now = time.monotonic()
         whole = digest(text, self._pepper)
         known = self._known.get(whole)
-        if known is None or time.monotonic() >= known.until:
-            known = await self._find(name, text)
+        if known is None or now >= known.until:
+            known = await self._find(text)
+            if known is not None:
+                self._known[whole] = known
+                if len(self._known) > MOST:
+                    self._known.popitem(last=False)
         if known is None or not known.key.is_good(self._clock()) or known.user.disabled:
             self._known.pop(whole, None)
             return None
-        self._known[whole] = known
-        while len(self._known) > MOST:
-            self._known.popitem(last=False)
         return known
 
-    async def _find(self, name: str, text: str) -> _Known | None:
+    async def _find(self, text: str) -> _Known | None:
+        name = key_id(text)
+        if name is None:
+            return None
         # from here, not from its answer, runs the time in which a revocation may be missed
         until = time.monotonic() + REMEMBERED
         key = await self._accounts.key(name)
@@ -156,11 +163,8 @@ class Doorkeeper:
         user = await self._accounts.user(key.user)
         return None if user is None else _Known(user=user, key=key, until=until)
 
-    async def _look(self) -> None:
+    async def _look(self, now: float) -> None:
         """Forget all when something was changed, here or in another process."""
-        now = time.monotonic()
-        if now < self._looks_again:
-            return
         self._looks_again = now + LOOKS
         revision = await self._accounts.revision()
         if revision != self._revision:
@@ -240,7 +244,10 @@ def needs_no_key(scope: Scope) -> bool:
 
 def request_id_of(scope: Scope) -> str:
     """The id of a request, 128 random bits; made when it is first asked for."""
-    found: str = scope.setdefault("state", {}).setdefault("request_id", new_id())
+    state = scope.setdefault("state", {})
+    found: str | None = state.get("request_id")
+    if found is None:
+        found = state["request_id"] = new_id()
     return found
 
 
@@ -292,4 +299,6 @@ def _stranger() -> Unauthenticated:
 
 
 def _too_many(what: str, wait: float) -> TooMany:
-    return TooMany(what, remedy="Send it again later; nothing was charged.", retry_after=wait)
+    # whole seconds, as in the header; so that there are few different answers (`ready`)
+    seconds = float(math.ceil(wait))
+    return TooMany(what, remedy="Send it again later; nothing was charged.", retry_after=seconds)

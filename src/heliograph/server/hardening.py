@@ -23,6 +23,8 @@ from heliograph.server.wire import Wire
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HIDDEN = frozenset({b"server", b"x-powered-by", b"via"})
+SAFE = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"))  # S82
+ALLOW = ", ".join(sorted(METHODS)).encode()
 KEEP_ALIVE = 65  # seconds; above the 60 s after which usual proxies drop a connection by themselves
 
 Render = Callable[[HeliographError, Scope], Response]
@@ -79,13 +81,16 @@ class Hardening:
             raise MethodNotAllowed("There is no such method here.")
         self.addresses.check_host(scope)
         check_path(scope)
-        headers = [(name, value.strip().lower()) for name, value in scope["headers"]]
-        if any(name == b"content-encoding" and value != b"identity" for name, value in headers):
-            raise UnsupportedMedia(
-                "A compressed body is not taken.", remedy="Send it without `Content-Encoding`."
-            )
-        told = next((value for name, value in headers if name == b"content-length"), b"0")
-        if int(told) > self.limit:
+        length = None
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value if length is None else length
+            elif name == b"content-encoding" and value.strip().lower() != b"identity":
+                raise UnsupportedMedia(
+                    "A compressed body is not taken.",
+                    remedy="Send it without `Content-Encoding`.",
+                )
+        if length is not None and int(length) > self.limit:
             raise _too_large(self.limit)
 
     async def _answer(self, error: HeliographError, exchange: "_Exchange", scope: Scope) -> None:
@@ -107,10 +112,10 @@ class _Exchange:
         self._send = send
         self._limit = limit
         self._size = 0
-        names = {name for name, _ in scope["headers"]}
-        told = dict(scope["headers"])
-        has_body = b"transfer-encoding" in names or told.get(b"content-length", b"0") != b"0"
-        self._is_read = not has_body
+        self._is_read = not any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in scope["headers"]
+        )
 
     async def receive(self) -> Message:
         """A part of the body.
@@ -140,19 +145,21 @@ class _Exchange:
         await self._send(message)
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
-        given = [(k, v) for k, v in message.get("headers", ()) if k.lower() not in HIDDEN]
-        names = {name.lower() for name, _ in given}
-        own = {
-            b"x-request-id": self.id.encode(),
-            b"x-content-type-options": b"nosniff",
-            b"x-frame-options": b"DENY",  # S82
-        }
-        if not self._is_read and message["status"] >= 400:
+        found, names = [], set()
+        for name, value in message.get("headers", ()):
+            low = name.lower()
+            if low not in HIDDEN:
+                found.append((low, value))
+                names.add(low)
+        if b"x-request-id" not in names:
+            found.append((b"x-request-id", self.id.encode()))
+        found += [pair for pair in SAFE if pair[0] not in names]
+        if not self._is_read and message["status"] >= 400 and b"connection" not in names:
             # what is still on its way would be read only to be thrown away
-            own[b"connection"] = b"close"
-        if message["status"] == MethodNotAllowed.status:
-            own[b"allow"] = ", ".join(sorted(METHODS)).encode()
-        return given + [(name, value) for name, value in own.items() if name not in names]
+            found.append((b"connection", b"close"))
+        if message["status"] == MethodNotAllowed.status and b"allow" not in names:
+            found.append((b"allow", ALLOW))
+        return found
 
 
 def serving_options(wire: Wire | None = None) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ escaped, so that no field can begin a new line or steer a terminal.
 
 import json
 import logging
+import math
 import secrets
 import sys
 import time
@@ -33,6 +34,10 @@ FIELDS = (
 UNMATCHED = "unmatched"  # the template of a path that no route takes
 LONGEST = 4000  # characters of one field; a line stays one that a log reader takes
 FRAMES = 30  # of one exception
+PLAIN = (bool, int, float)
+# ASCII alone: control characters, line separators and marks of direction come out escaped
+_quoted = json.encoder.encode_basestring_ascii
+_encode = json.JSONEncoder(ensure_ascii=True).encode
 
 
 class JsonLines(logging.Formatter):
@@ -41,31 +46,70 @@ class JsonLines(logging.Formatter):
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self._redactor = redactor
+        self._second = (0, "")  # the latest one, as it is written
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        at = datetime.fromtimestamp(record.created, UTC)
-        line: dict[str, Any] = {
-            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": self._safe(_message(record)),
-        }
-        for name in FIELDS:
-            value = record.__dict__.get(name)
-            if value is not None:
-                line[name] = self._safe(value)
+        line = [
+            f'"time": "{self._time(record.created)}", "level": "{record.levelname.lower()}"',
+            f'"logger": {_quoted(record.name)}, "message": {self._value(_message(record))}',
+        ]
+        given = record.__dict__
+        served = given.get("served")
+        if served is not None:
+            line.append(self._served(served))
+        else:
+            found = ((name, given.get(name)) for name in FIELDS)
+            line += [f'"{n}": {self._value(value)}' for n, value in found if value is not None]
         if record.exc_info and record.exc_info[1] is not None:
-            line["exception"] = [self._safe(words) for words in _chain(record.exc_info[1])]
-        # ASCII alone: control characters, line separators and marks of direction come out escaped
-        return json.dumps(line, ensure_ascii=True, default=str)
+            line.append(f'"exception": {self._value(list(_chain(record.exc_info[1])))}')
+        return f"{{{', '.join(line)}}}"
+
+    def _served(self, served: "Served") -> str:
+        """The fields of a request's line, in the order of `FIELDS`, written out: most lines are
+        such, and each of their texts but the id, which was drawn here, has been seen before."""
+        clean = self._redactor.clean
+        line = (
+            f'"request": {_quoted(served.request_id)}, "method": "{served.method}", '
+            f'"route": {_quoted(clean(served.route))}, "status": {served.status}, '
+            f'"ms": {served.seconds * 1000:.1f}'
+        )
+        if served.job is not None:
+            line += f', "job": {_quoted(clean(served.job))}'
+        if served.user is not None:
+            line += f', "user": {_quoted(clean(served.user))}'
+        if served.key is not None:
+            line += f', "key": {_quoted(clean(served.key))}'
+        if served.cost_micro is not None:
+            line += f', "cost_micro": {served.cost_micro}'
+        if served.address is not None:
+            line += f', "address": {_quoted(clean(served.address))}'
+        return line
+
+    def _time(self, seconds: float) -> str:
+        """Milliseconds in UTC; most lines share their second with the one before."""
+        whole = int(seconds)
+        if whole != self._second[0]:
+            self._second = whole, datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second[1]}.{int((seconds - whole) * 1000):03d}Z"
+
+    def _value(self, value: object) -> str:
+        """A value as JSON, redacted."""
+        if isinstance(value, str):
+            return _quoted(self._clean(value))
+        if type(value) is int or (type(value) is float and math.isfinite(value)):
+            return repr(value)
+        return _encode(self._safe(value))
 
     def _safe(self, value: object) -> Any:
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, PLAIN):
             return value
-        if isinstance(value, list | tuple):
+        if isinstance(value, (list, tuple)):
             return [self._safe(item) for item in value]
-        return self._redactor.clean(str(value)[: 2 * LONGEST])[:LONGEST]
+        return self._clean(str(value))
+
+    def _clean(self, text: str) -> str:
+        return self._redactor.clean(text[: 2 * LONGEST])[:LONGEST]
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -190,19 +234,13 @@ class RequestWatch:
             return
         begun = time.monotonic()
         state = scope.setdefault("state", {})
-        request_id = state.setdefault("request_id", secrets.token_hex(16))
+        request_id = state.get("request_id") or secrets.token_hex(16)
+        state["request_id"] = request_id
         root = str(scope.get("root_path", ""))
-        head: dict[str, Any] = {"status": CLIENT_LEFT, "headers": {}}
+        head = _Head(request_id=request_id.encode())
 
         async def send_on(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name.lower() for name, _ in message.get("headers", ())}
-                if b"x-request-id" not in names:
-                    sent = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                    message = {**message, "headers": sent}
-                head["status"] = message["status"]
-                head["headers"] = dict(message["headers"])
-            await send(message)
+            await send(head.seen(message) if message["type"] == "http.response.start" else message)
 
         try:
             await self._app(scope, receive, send_on)
@@ -212,21 +250,48 @@ class RequestWatch:
                 sink(served)
 
 
-def _served(scope: Scope, root: str, head: dict[str, Any], seconds: float) -> Served:
+@dataclass(kw_only=True)
+class _Head:
+    """What a log wants to know of the head of an answer."""
+
+    request_id: bytes
+    status: int = CLIENT_LEFT
+    job: bytes | None = None
+    cost: bytes | None = None
+
+    def seen(self, message: Message) -> Message:
+        """The message that begins an answer, with the request's id in it."""
+        self.status = message["status"]
+        headers = message.get("headers", ())
+        has_id = False
+        for name, value in headers:
+            if not name.startswith(b"x-"):
+                continue
+            if name == b"x-request-id":
+                has_id = True
+            elif name == b"x-heliograph-job":
+                self.job = value
+            elif name == b"x-heliograph-cost-usd":
+                self.cost = value
+        if has_id:
+            return message
+        return {**message, "headers": [*headers, (b"x-request-id", self.request_id)]}
+
+
+def _served(scope: Scope, root: str, head: _Head, seconds: float) -> Served:
     caller = scope["state"].get("caller")
     client = scope.get("client")
-    job = head["headers"].get(b"x-heliograph-job")
     return Served(
         request_id=scope["state"]["request_id"],
         method=scope["method"] if scope["method"] in _METHODS else "OTHER",
         route=template(scope, root),
-        status=head["status"],
+        status=head.status,
         seconds=seconds,
         user=caller.user.id if caller else None,
         key=caller.key.id if caller else None,
         address=caller.address if caller else client[0] if client else None,
-        job=job.decode("latin-1") if job else None,
-        cost_micro=_micro(head["headers"].get(b"x-heliograph-cost-usd")),
+        job=head.job.decode("latin-1") if head.job else None,
+        cost_micro=_micro(head.cost),
     )
 
 
@@ -256,18 +321,17 @@ def log_request(served: Served) -> None:
     """A sink: the one line of each request; those of probes are not worth one."""
     if served.route in ("/healthz", "/readyz", "/metrics") and served.status < 400:
         return
-    LOG.info(
-        "request",
-        extra={
-            "request": served.request_id,
-            "method": served.method,
-            "route": served.route,
-            "status": served.status,
-            "ms": round(served.seconds * 1000, 1),
-            "user": served.user,
-            "key": served.key,
-            "address": served.address,
-            "job": served.job,
-            "cost_micro": served.cost_micro,
-        },
-    )
+    if LOG.isEnabledFor(logging.INFO):
+        LOG.handle(_record(served))
+
+
+# what is the same for the lines of all requests; to ask each time who logs, in which thread and
+# process, costs more than to write the line
+_SAME = dict(logging.LogRecord(LOG.name, logging.INFO, __file__, 0, "request", (), None).__dict__)
+
+
+def _record(served: Served) -> logging.LogRecord:
+    now = time.time()
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__.update(_SAME, created=now, msecs=now % 1 * 1000, served=served)
+    return record

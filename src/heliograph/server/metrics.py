@@ -76,6 +76,8 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         self._lookups: dict[str, Callable[[], float]] = {}
         self._models: OrderedDict[str, tuple[str, str]] = OrderedDict()  # by job
+        # labels are looked up once each; there are as few as there are routes and statuses
+        self._served: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._receiving: dict[str, float] = {}  # when the latest bytes came, by job
         ProcessCollector(registry=self.registry)
         self._requests = self._counter(
@@ -105,8 +107,17 @@ class Metrics:
 
     def served(self, served: Served) -> None:
         """A sink of `RequestWatch`."""
-        self._requests.labels(served.face, served.method, served.route, str(served.status)).inc()
-        self._durations.labels(served.face, served.route).observe(served.seconds)
+        kind = served.method, served.route, served.status
+        found = self._served.get(kind)
+        if found is None:
+            face = served.face
+            found = self._served[kind] = (
+                self._requests.labels(face, served.method, served.route, str(served.status)),
+                self._durations.labels(face, served.route),
+            )
+        count, duration = found
+        count.inc()
+        duration.observe(served.seconds)
 
     def observe(self, event: Event) -> None:
         """An observer of the client."""

@@ -11,7 +11,7 @@ counts for itself, with a warning.
 import logging
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +42,38 @@ class Rates(Protocol):
     async def close(self) -> None: ...
 
 
+class _Window:
+    """What one name has counted: by slot, oldest first, and in all."""
+
+    __slots__ = ("slots", "total")
+
+    def __init__(self) -> None:
+        self.slots: deque[list[int]] = deque()  # [slot, count]
+        self.total = 0
+
+    def forget(self, first: int) -> None:
+        """Drop what was counted before a slot."""
+        slots = self.slots
+        while slots and slots[0][0] < first:
+            self.total -= slots.popleft()[1]
+
+    def count(self, slot: int) -> None:
+        slots = self.slots
+        if slots and slots[-1][0] >= slot:
+            slots[-1][1] += 1
+        else:
+            slots.append([slot, 1])
+        self.total += 1
+
+    def free_after(self, too_many: int) -> int:
+        """The slot at whose end so many are forgotten; the last one when there are fewer."""
+        for slot, count in self.slots:
+            too_many -= count
+            if too_many <= 0:
+                return slot
+        return self.slots[-1][0]
+
+
 class MemoryRates:
     """Counts of this process alone."""
 
@@ -55,15 +87,17 @@ class MemoryRates:
         self._slot = window / SLOTS
         self._most = most
         self._clock = clock
-        self._names: OrderedDict[str, dict[int, int]] = OrderedDict()  # last used last
+        self._names: OrderedDict[str, _Window] = OrderedDict()  # last used last
 
     async def take(self, name: str, per_minute: int) -> float:
         """As `Rates.take`."""
         wait = self._wait(name, per_minute)
         if wait == 0.0:
             slot = math.floor(self._clock() / self._slot)
-            counts = self._names.setdefault(name, {})
-            counts[slot] = counts.get(slot, 0) + 1
+            found = self._names.get(name)
+            if found is None:
+                found = self._names[name] = _Window()
+            found.count(slot)
             self._names.move_to_end(name)
             self._forget(slot)
         return wait
@@ -76,25 +110,24 @@ class MemoryRates:
     def _wait(self, name: str, per_minute: int) -> float:
         now = self._clock()
         first = math.floor(now / self._slot) - SLOTS
-        counts = self._names.get(name, {})
-        for old in [slot for slot in counts if slot < first]:
-            del counts[old]
-        too_many = sum(counts.values()) - per_minute + 1
+        found = self._names.get(name)
+        total = 0
+        if found is not None:
+            found.forget(first)
+            total = found.total
+        too_many = total - per_minute + 1
         if too_many <= 0:
             return 0.0
-        slot = first
-        for slot in sorted(counts):
-            too_many -= counts[slot]
-            if too_many <= 0:
-                break
+        slot = found.free_after(too_many) if found is not None and total else first
         return (slot + SLOTS + 1) * self._slot - now
 
     def _forget(self, slot: int) -> None:
         """Names that count nothing any more go, the longest unused first; so does what is too
         much, although it counts."""
         while self._names:
-            name, counts = next(iter(self._names.items()))
-            if len(self._names) <= self._most and max(counts, default=-1) >= slot - SLOTS:
+            name, found = next(iter(self._names.items()))
+            latest = found.slots[-1][0] if found.slots else -1
+            if len(self._names) <= self._most and latest >= slot - SLOTS:
                 return
             del self._names[name]
 

@@ -20,6 +20,8 @@ QUERY = ("key", "api_key", "apikey", "access_token", "token", "sig", "signature"
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})|\\+u([0-9a-fA-F]{4})|\\+x([0-9a-fA-F]{2})|\\+([/\"'\\])")
 _BETWEEN = r"[\"'\]]*\s*[:=,]\s*b?[\"']?(?:(?:bearer|basic|key)\s+)?"  # a header's name and value
 _LAYERS = 3  # encodings upon encodings that are looked through
+SHORT = 100  # characters of a text that is remembered
+MOST = 4096  # texts that are remembered to hold no secret: names of routes, of users, addresses
 
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
@@ -65,6 +67,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._pieces: set[str] = set()
         self._short: set[str] = set()
+        self._harmless: set[str] = set()
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
@@ -76,9 +79,22 @@ class Redactor:
                 continue
             for spelled in _spellings(secret):
                 self._pieces.update(_cut(spelled))
+        self._harmless = set()  # last, so that nothing that was looked at before stays in it
 
     def clean(self, text: str) -> str:
         """The text without secrets; what was one is `REDACTED`."""
+        known = self._harmless
+        if text in known:
+            return text
+        cleaned = self._cleaned(text)
+        # only what holds no secret stays in memory, and not if one was learned meanwhile
+        if cleaned is text and len(text) <= SHORT and known is self._harmless:
+            if len(known) >= MOST:
+                known.clear()
+            known.add(text)
+        return cleaned
+
+    def _cleaned(self, text: str) -> str:
         spans: list[tuple[int, int]] = []
         for view in _views(text):
             for begin, end in self._found(view.text):

@@ -4,11 +4,13 @@ Invariant: a name leads to one model or to a 404 that names ours; no name of ano
 model is ever taken for one of ours.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from heliograph.planning import nearest, normalise
-from heliograph.planning.catalogue import Catalogue, Model
+from heliograph.planning.catalogue import Model
 from heliograph.planning.load import catalogue
 from heliograph.planning.price import image_price
 from heliograph.server.headers import usd
@@ -27,38 +29,42 @@ def model_of(asked: str | None, default: str) -> Model:
     name = normalise.word(asked) if asked is not None else default
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
-    row = facts.models.get(name) or _by_display_name(name, facts)
+    row = facts.models.get(name) or _by_display_name().get(name)
     if row is None:
-        raise _unknown(asked or default, facts)
+        shown = (asked or default)[:80]
+        raise ModelNotFound(
+            f"The model {shown.encode('utf-8', 'replace').decode()!r} is not served here.",
+            why=f"This gateway makes pictures with {_ours()}.",
+            remedy=f"Ask for {near}." if (near := _nearest(shown)) else None,
+            facts={"field": "model"},
+        )
     if row.status == "retired":
         after = f"Use {row.replacement} instead." if row.replacement else None
         raise ModelNotFound(
             f"The model {row.id} was shut down on {row.shut_down}.",
-            remedy=after or f"Use one of {_ours(facts)}.",
+            remedy=after or f"Use one of {_ours()}.",
             facts={"field": "model"},
         )
     return row
 
 
-def _by_display_name(name: str, facts: Catalogue) -> Model | None:
-    """A live model by its display name, where no other live one is called so."""
-    found = [row for row in facts.live if normalise.word(row.name) == name]
-    return found[0] if len(found) == 1 else None
+@cache
+def _by_display_name() -> Mapping[str, Model]:
+    """The live models by their display names, where no other live one is called so."""
+    words = [(normalise.word(row.name), row) for row in catalogue().live]
+    names = [name for name, _ in words]
+    return {name: row for name, row in words if names.count(name) == 1}
 
 
-def _unknown(asked: str, facts: Catalogue) -> ModelNotFound:
-    near = nearest.names(asked[:80], {row.id: row.id for row in facts.live})
-    shown = asked[:80].encode("utf-8", "replace").decode()
-    return ModelNotFound(
-        f"The model {shown!r} is not served here.",
-        why=f"This gateway makes pictures with {_ours(facts)}.",
-        remedy=f"Ask for {near[0]}." if near else None,
-        facts={"field": "model"},
-    )
+@lru_cache(maxsize=256)  # who asks for a wrong name asks for it again and again
+def _nearest(asked: str) -> str | None:
+    near = nearest.names(asked, [row.id for row in catalogue().live])
+    return near[0] if near else None
 
 
-def _ours(facts: Catalogue) -> str:
-    return ", ".join(row.id for row in facts.live)
+@cache
+def _ours() -> str:
+    return ", ".join(row.id for row in catalogue().live)
 
 
 def model_list() -> dict[str, Any]:
