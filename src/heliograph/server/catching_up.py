@@ -13,11 +13,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from heliograph.calls import OpenCall, Rules, reopen
+from heliograph.errors import Charged, OutcomeUnknown
 from heliograph.imaging import DirectImager
 from heliograph.journal import OPEN, CallEntry, Stage, moved
 from heliograph.keeping import finish_stored
 from heliograph.leases import Lease
-from heliograph.ledger import HOLD_RELEASE, SETTLE
+from heliograph.ledger import HOLD, HOLD_RELEASE, SETTLE
 from heliograph.ports import Blobs, Books, Cabinet, Imager, Journal
 from heliograph.storage import (
     Storage,
@@ -105,6 +106,9 @@ async def _sidecars(blobs: Blobs, jobs: set[str]) -> Mapping[str, Sidecars]:
 async def _end_open(call: CallEntry, sidecars: Sidecars, shelf: _Shelf) -> bool:
     """Go the steps that it went after the backup, without their upstream."""
     for record, lines in sidecars:
+        hold = next((x for x in lines if x.call_id == call.id and x.kind == HOLD), None)
+        if hold is not None:
+            return await _doubt(call, record, hold, sidecars, shelf)
         settled = any(line.call_id == call.id and line.kind == SETTLE for line in lines)
         if record.outcome not in ANSWERED or not (settled or not record.cost):
             continue
@@ -114,13 +118,35 @@ async def _end_open(call: CallEntry, sidecars: Sidecars, shelf: _Shelf) -> bool:
     return False
 
 
-async def _go_to_stored(call: OpenCall, key: str) -> None:
+async def _go_to_sent(call: OpenCall) -> None:
     if call.entry.stage is Stage.RESERVED:
         await call.intent(call.entry.project, max(1, call.entry.attempts))
     if call.entry.stage is Stage.INTENT:
         await call.sent()
+
+
+async def _go_to_stored(call: OpenCall, key: str) -> None:
+    await _go_to_sent(call)
     await call.received()
     await call.stored(key)
+
+
+async def _doubt(
+    call: CallEntry, record: Record, hold: LedgerLine, sidecars: Sidecars, shelf: _Shelf
+) -> bool:
+    """It became unknown, and perhaps somebody has found out by now what it had cost."""
+    error = OutcomeUnknown(
+        "It became unknown after the backup was made.",
+        charged=Charged.UNKNOWN,
+        record_id=record.id,
+        facts={"may_have_cost_micro": hold.micro},
+    )
+    opened = await reopen(call, plan_from_document(call.plan), shelf)
+    await _go_to_sent(opened)
+    own = record if record.outcome is Outcome.UNKNOWN else None  # of a job that went on
+    await opened.doubted(hold, own, error, error.what)
+    await _end_doubtful(opened.entry, sidecars, shelf)
+    return True
 
 
 async def _end_doubtful(call: CallEntry, sidecars: Sidecars, shelf: _Shelf) -> bool:

@@ -7,6 +7,7 @@ written as UTF-8 again; and a document that is refused costs little more than it
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -126,8 +127,8 @@ def _constant(text: str) -> NoReturn:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for n, name in enumerate(names) if name in names[:n])
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise _refused(f"it has the name {twice[:80]!r} twice in one object")
     return found
 

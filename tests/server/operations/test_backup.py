@@ -6,27 +6,31 @@ import shutil
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.server.waiting import until
 
 from heliograph import AsyncHeliograph
 from heliograph.accounts import ApiKey, Role, User, digest, key_id, new_id, new_key
 from heliograph.errors import (
     ConfigurationError,
-    HeliographError,
     OutcomeUnknown,
+    PolicyBlocked,
     RecordNotFound,
     StorageError,
     WouldOverwrite,
 )
-from heliograph.journal import OPEN
+from heliograph.journal import OPEN, Stage
 from heliograph.server.backup import back_up, backups, read_manifest
 from heliograph.server.restoring import restore
 from heliograph.server.revocations import NAME, add_revoked, read_revoked
 from heliograph.storage import Condition
+from heliograph.types import Outcome
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 
@@ -65,26 +69,37 @@ async def test_restore_drill_under_load(tmp_path: Path) -> None:
         await client.access()
 
         async def make(number: int) -> None:
-            await asyncio.sleep(number * 0.12)
-            tag = "[[fault:cut-json]] " if number == 3 else ""
+            tag = "[[fault:cut-json]] " if number == 0 else ""
             try:
                 await client.generate(f"{tag}Lighthouse {number}", size="1K")
             except OutcomeUnknown:
                 assert tag
 
-        jobs = asyncio.gather(*(make(number) for number in range(24)))
+        numbers, stop = count(), asyncio.Event()
+
+        async def go_on() -> None:
+            while not stop.is_set():
+                await make(next(numbers))
+                await asyncio.sleep(0.3)  # a slow machine makes hundreds, and not thousands
+
+        async def is_between(kept: int) -> bool:
+            """So many are there, and others under way."""
+            there = len(await client.images(limit=1000)) >= kept
+            return there and bool(await client.calls(stages=OPEN))
+
+        await make(next(numbers))  # in doubt from here on
+        jobs = asyncio.gather(*(go_on() for _ in range(3)))
         made = []
         for kept in (3, 7, 12):
-            while len(await client.images(limit=99)) < kept:  # noqa: ASYNC110  of another task
-                await asyncio.sleep(0.01)
-            assert await client.calls(stages=OPEN)
+            await until(partial(is_between, kept))
             made.append(await back_up(client, folder))
+        stop.set()
         await jobs
-        doubtful = [call for call in await client.calls(limit=99) if call.stage.is_doubtful]
+        doubtful = [call for call in await client.calls(limit=1000) if call.stage.is_doubtful]
         assert len(doubtful) == 1
         await client.resolve(doubtful[0].id, 77)
         made.append(await back_up(client, folder))
-        total, records = await spent(client), await client.images(limit=99)
+        total, records = await spent(client), await client.images(limit=1000)
         files = await client.verify()
     assert [b.name for b in made] == list(backups(folder))
     assert 0 < made[0].files < made[-1].files
@@ -99,11 +114,11 @@ async def test_restore_drill_under_load(tmp_path: Path) -> None:
     async with library(home) as client:
         assert await spent(client) == total
         assert await client.audit() == ()
-        assert [r.id for r in await client.images(limit=99)] == [r.id for r in records]
+        assert [r.id for r in await client.images(limit=1000)] == [r.id for r in records]
         checks = await client.verify()
         assert {c.key for c in checks} == {c.key for c in files}
         assert {c.condition for c in checks} == {Condition.INTACT}
-        calls = await client.calls(limit=99)
+        calls = await client.calls(limit=1000)
         assert not [call for call in calls if call.stage.is_doubtful or call.stage.is_open]
         assert await client.budgets() == {"month": 50_000_000}
         assert all(b.reserved == b.held == 0 for b in await client.balances())
@@ -238,7 +253,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from heliograph import AsyncHeliograph
-from heliograph.journal import OPEN
+from heliograph.journal import OPEN, Stage
 from heliograph.server.backup import back_up
 async def main():
     async with AsyncHeliograph(home=sys.argv[1], simulate=True) as client:
@@ -282,19 +297,56 @@ async def test_a_killed_backup_is_absent_or_whole(tmp_path: Path) -> None:
 
 async def test_a_failure_that_was_not_charged_ends_as_it_ended(tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "backups"
-    async with library(home, "--latency", "0.3") as client:
-        blocked = asyncio.ensure_future(client.generate("[[fault:prompt-block]] A fox", size="1K"))
-        await asyncio.sleep(0.2)
+    async with library(home, "--latency", "1.5") as client:
+        asked = client.generate("[[fault:prompt-blocked]] A fox", size="1K")
+        blocked = asyncio.ensure_future(asked)
+
+        async def is_sent() -> bool:
+            return blocked.done() or bool(await client.calls(stages=(Stage.SENT,)))
+
+        await until(is_sent)
         first = await back_up(client, folder)
-        with pytest.raises(HeliographError):
+        with pytest.raises(PolicyBlocked):
             await blocked
         await back_up(client, folder)
         outcomes = [record.outcome for record in await client.images()]
+    assert outcomes == [Outcome.REFUSED]
     found = await restore(folder, tmp_path / "new", name=first.name)
     assert found.findings == ()
     async with library(tmp_path / "new") as client:
         assert [record.outcome for record in await client.images()] == outcomes
         assert await spent(client) == 0
+
+
+@pytest.mark.parametrize("billed", ["unknown", "nothing", "77"])
+async def test_a_call_that_became_unknown_ends_as_it_ended(tmp_path: Path, billed: str) -> None:
+    home, folder = tmp_path / "home", tmp_path / "backups"
+    async with library(home, "--latency", "1.5") as client:
+        asked = asyncio.ensure_future(client.generate("[[fault:cut-json]] A fox", size="1K"))
+
+        async def is_sent() -> bool:
+            return asked.done() or bool(await client.calls(stages=(Stage.SENT,)))
+
+        await until(is_sent)
+        first = await back_up(client, folder)
+        with pytest.raises(OutcomeUnknown):
+            await asked
+        (call,) = await client.calls()
+        if billed != "unknown":
+            await client.resolve(call.id, 77 if billed == "77" else None)
+        await back_up(client, folder)
+        (call,), total = await client.calls(), await spent(client)
+        images = await client.images()
+    found = await restore(folder, tmp_path / "new", name=first.name)
+    assert found.findings == ()
+    async with library(tmp_path / "new") as client:
+        (after,) = await client.calls()
+        assert after.stage is call.stage
+        assert await client.images() == images
+        assert await spent(client) == total == (77 if billed == "77" else 0)
+        assert sum(b.held for b in await client.balances() if b.scope == "total") == (
+            call.reserved if billed == "unknown" else 0
+        )
 
 
 # ------------------------------------------------------------ the list of revoked keys
