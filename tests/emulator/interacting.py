@@ -9,6 +9,7 @@ from PIL import Image
 
 PRO = "gemini-3-pro-image"
 PATH = "/v1/interactions"
+TRIES = 3000  # a minute of looking
 IMAGE_ONLY = {"type": "image", "aspect_ratio": "16:9", "image_size": "2K"}
 
 
@@ -28,7 +29,7 @@ async def behind(emu: Any, prompt: str = "a lake", **fields: Any) -> str:
 
 
 async def ended(emu: Any, name: str, **headers: str) -> Any:
-    for _ in range(200):
+    for _ in range(TRIES):
         reply = await emu.get(f"{PATH}/{name}", **headers)
         if reply.status != 200 or reply.json["status"] != "in_progress":
             return reply
@@ -38,7 +39,7 @@ async def ended(emu: Any, name: str, **headers: str) -> Any:
 
 async def closed(emu: Any, count: int = 1) -> list[dict[str, Any]]:
     """The ledger once this many lines are closed."""
-    for _ in range(200):
+    for _ in range(TRIES):
         lines: list[dict[str, Any]] = await emu.ledger()
         if [line["state"] for line in lines] == ["closed"] * count:
             return lines

@@ -1,13 +1,16 @@
 """Each bad connection in each billing mode: what the ledger says of it."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from tests.emulator.test_doors import comes_back
-from tests.emulator.test_transport import Wire, last_line
+from tests.emulator.test_transport import GUARD, Wire, last_line, line_when
 
 from heliograph.emulator.faults import transport
 
+NEVER_BEGINS = "delay-headers:600"  # within the time of a test
 # Fault, and whether it is billed on completion, on acceptance, on the first byte.
 EXPECTED = {
     "refuse:0.05": (False, False, False),
@@ -15,7 +18,7 @@ EXPECTED = {
     "reset-after-request": (False, True, False),
     "reset-after-bytes:3000": (True, True, True),
     "delay-headers:0.05": (True, True, True),
-    "delay-headers:9": (True, True, False),
+    NEVER_BEGINS: (True, True, False),
     "stall-after:3000": (True, True, True),
     "drip:4000": (True, True, True),
     "cut-json": (True, True, True),
@@ -42,8 +45,15 @@ async def test_the_bill(start: Any, fault: str, mode: str) -> None:
     async with start(billing=mode, tiny=True) as emu:
         wire = Wire(emu.url)
         await wire.send(f"a lake [[fault:{fault}]]")
+        if fault == NEVER_BEGINS:
+            await line_when(emu, lambda line: line["request_read"] is not None)
+        else:
+            # how long a machine takes to begin decides nothing
+            with contextlib.suppress(ConnectionResetError):
+                async with asyncio.timeout(GUARD):
+                    await wire.reader.read(1)
         await wire.receive(limit=0.15)
-        assert await comes_back(emu.url, 3)
+        assert await comes_back(emu.url)
         line = await last_line(emu)
         assert line["fault"] == fault
         assert line["billed"] is EXPECTED[fault][MODES.index(mode)]

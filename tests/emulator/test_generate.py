@@ -284,6 +284,11 @@ async def test_the_silent_policy_draws_unknown_sizes_at_1k(start: Any) -> None:
             "only one of thinking budget and thinking level",
         ),
         ({"cachedContent": "cachedContents/x"}, "CachedContent"),
+        (
+            {"systemInstruction": {"parts": [{"text": "a"}, inline(picture())]}},
+            "Request contains an invalid argument",
+        ),
+        ({"contents": [{"parts": [{"mediaProcessing": "STATIC"}]}]}, "one initialized field"),
         ({"contents": [{"parts": [inline(picture(), "image/gif")]}]}, "Unsupported MIME type"),
         ({"contents": [{"parts": [inline("AAAA")]}]}, "Provided image is not valid"),
         (
@@ -401,12 +406,12 @@ async def test_retired_and_unknown_models_are_gone(emu: Any) -> None:
 
 
 async def test_a_caller_deadline_shorter_than_the_model(start: Any) -> None:
-    async with start(latency=5.0) as emu:
+    async with start(latency=300) as emu:
         reply = await emu.generate(headers={"X_Server_Timeout": "0.2"})
         assert (reply.status, reply.error["status"]) == (504, "DEADLINE_EXCEEDED")
         (line,) = await emu.ledger()
         assert line["billed_micro"] == 0
-        assert 0.2 <= line["first_byte"] - line["request_read"] < 2.0
+        assert line["first_byte"] - line["request_read"] >= 0.2
 
 
 async def test_oversized_inline_requests(emu: Any) -> None:

@@ -277,7 +277,7 @@ async def test_realistic_latency_is_in_the_measured_range(start: Any) -> None:
         begun = time.monotonic()
         reply = await emu.generate(headers={"X_Server_Timeout": "0.3"})
         assert reply.status == 504
-        assert 0.3 <= time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun >= 0.3
 
 
 async def test_a_rule_can_set_any_finish_reason(emu: Any) -> None:

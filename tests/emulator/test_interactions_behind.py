@@ -1,6 +1,8 @@
 """Interactions in the background, their money, and the faults of both kinds."""
 
 import json
+import threading
+import time
 from typing import Any
 
 import aiohttp
@@ -17,15 +19,26 @@ from tests.emulator.interacting import (
     wish,
 )
 
+from heliograph.emulator.interactions import running
+from heliograph.emulator.rendering import paint_scene
 
-async def test_background(start: Any) -> None:
-    async with start(latency=0.3) as emu:
+
+async def test_background(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_be_painted = threading.Event()
+
+    def wait_and_paint(*words: Any) -> Any:
+        assert may_be_painted.wait(60)
+        return paint_scene(*words)
+
+    monkeypatch.setattr(running, "paint_scene", wait_and_paint)
+    async with start() as emu:
         name = await behind(emu)
         (line,) = await emu.ledger()
         assert (line["state"], line["billed"]) == ("open", False)
         reply = await emu.get(f"{PATH}/{name}")
         assert reply.json["status"] == "in_progress"
         assert not {"steps", "usage"} & set(reply.json)
+        may_be_painted.set()
         done = await ended(emu, name)
         assert done.json["status"] == "completed"
         assert size(pictures(done)[0]) == (2752, 1536)
@@ -223,9 +236,10 @@ async def test_a_lost_reply_does_not_stop_the_work_behind_it(emu: Any) -> None:
 
 
 async def test_slow_and_broken_work(emu: Any) -> None:
-    name = await behind(emu, "a [[fault:slow:0.2]]")
-    assert (await emu.get(f"{PATH}/{name}")).json["status"] == "in_progress"
+    begun = time.monotonic()
+    name = await behind(emu, "a [[fault:slow:0.5]]")
     assert (await ended(emu, name)).json["status"] == "completed"
+    assert time.monotonic() - begun >= 0.5
     done = await ended(emu, await behind(emu, "a [[fault:stream-error]]"))
     assert done.json["status"] == "failed"
     assert done.json["errors"][0]["code"] == "service_unavailable"

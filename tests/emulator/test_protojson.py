@@ -160,6 +160,99 @@ def test_a_list_where_one_value_is_meant() -> None:
     assert 'Unknown name "generation_config": Proto field is not repeating' in error.message
 
 
+@pytest.mark.parametrize(
+    "name", ["generation_Config", "GenerationConfig", "GENERATION_CONFIG", "_generationConfig"]
+)
+def test_a_name_has_two_spellings_and_no_other(name: str) -> None:
+    assert refused({name: {}}).message == (
+        f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.'
+    )
+
+
+@pytest.mark.parametrize("first", [{}, None])
+def test_a_field_in_both_spellings_is_refused(first: Any) -> None:
+    error = refused({"generationConfig": first, "generation_config": {}})
+    assert error.message == (
+        'Invalid JSON payload received. Unknown name "generation_config": Field is already set.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "second"),
+    [
+        ({"text": "a", "inlineData": {}}, "inlineData"),
+        ({"inline_data": {}, "text": ""}, "text"),
+        ({"fileData": {}, "function_call": {}}, "function_call"),
+        ({"toolCall": {}, "executableCode": {}}, "executableCode"),
+    ],
+)
+def test_a_part_has_one_kind_of_data(part: dict[str, Any], second: str) -> None:
+    assert refused({"contents": [{"parts": [{"text": "a"}, part]}]}).message == (
+        "Invalid value at 'contents[0].parts[1]' (oneof), oneof field 'data' is already set. "
+        f"Cannot set '{second}'"
+    )
+
+
+def test_null_sets_no_kind_of_data() -> None:
+    message = read({"contents": [{"parts": [{"text": None, "inlineData": {}}]}]}, REQUEST)
+    assert message == {"contents": [{"parts": [{"inline_data": {}}]}]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        (
+            {"category": 3, "threshold": 0},
+            ("HARM_CATEGORY_VIOLENCE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"),
+        ),
+        ({"category": 7, "threshold": 4}, ("HARM_CATEGORY_HARASSMENT", "BLOCK_NONE")),
+        ({"category": 11, "threshold": 5}, ("HARM_CATEGORY_CIVIC_INTEGRITY", "OFF")),
+    ],
+)
+def test_enum_numbers_are_those_of_the_published_protos(
+    setting: dict[str, int], names: tuple[str, str]
+) -> None:
+    (read_setting,) = read({"safetySettings": [setting]}, REQUEST)["safety_settings"]
+    assert tuple(read_setting.values()) == names
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"safetySettings": [{"category": 12}]},
+        {"serviceTier": 1},
+        {"generationConfig": {"thinkingConfig": {"thinkingLevel": 1}}},
+        {"generationConfig": {"responseFormat": {"image": {"imageSize": 1}}}},
+        {"contents": [{"parts": [{"text": "a", "mediaProcessing": 1}]}]},
+        {"serviceTier": False},
+    ],
+)
+def test_unpublished_enum_numbers_are_refused(document: Any) -> None:
+    assert refused(document).message.startswith("Invalid value at '")
+
+
+def test_what_the_sdk_sends_beside_the_data_of_a_part_is_taken() -> None:
+    part = {
+        "fileData": {"fileUri": "files/a", "displayName": "a lake"},
+        "mediaProcessing": "static",
+        "audioTranscription": {"words": [{"word": "a", "startOffset": "0.5s"}]},
+        "speechMetadata": {"speaker": "a"},
+        "documentMetadata": {"startPage": 1, "contentLayers": ["PAGE_TEXT"]},
+        "spreadsheetMetadata": {"sheetIndex": 1},
+        "audioMetadata": {"endOffset": "-3.000000001s"},
+    }
+    (found,) = read({"contents": {"parts": part}}, REQUEST)["contents"][0]["parts"]
+    assert found["file_data"]["display_name"] == "a lake"
+    assert found["media_processing"] == "STATIC"
+    assert found["audio_transcription"]["words"][0]["start_offset"] == "0.5s"
+
+
+@pytest.mark.parametrize("offset", ["1", "s", "1.s", "1.0000000001s", "315576000001s", 1])
+def test_an_offset_is_a_duration(offset: Any) -> None:
+    document = {"contents": {"parts": {"text": "a", "audioMetadata": {"startOffset": offset}}}}
+    assert "(type.googleapis.com/google.protobuf.Duration), " in refused(document).message
+
+
 def test_all_faults_of_a_request_come_together() -> None:
     error = refused({"a": 1, "generationConfig": {"b": 2}})
     assert len(error.message.splitlines()) == 2

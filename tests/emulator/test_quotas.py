@@ -54,7 +54,7 @@ async def test_a_minute_is_spent_and_comes_back(emu: Any) -> None:
     await advance(emu, told)
     assert (await emu.generate()).status == 200
     # What the quota refused was not counted: the second of the two makes room as well.
-    await advance(emu, 5)
+    await advance(emu, 30)
     assert await statuses(emu, 2) == [200, 429]
     billed = [line["billed"] for line in await emu.ledger()]
     assert billed == [True, True, False, False, True, True, False]

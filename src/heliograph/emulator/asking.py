@@ -12,7 +12,7 @@ from heliograph.emulator.envelope import ApiError, invalid
 from heliograph.emulator.inputs import DOCUMENT_TYPES, VIDEO_TYPES, check_type, measure
 from heliograph.emulator.models import Model, nearest_ratio
 from heliograph.emulator.prices import Tier, served_tier
-from heliograph.emulator.schema import ASPECT_RATIOS, IMAGE_SIZES
+from heliograph.emulator.schema import ASPECT_RATIOS, IMAGE_SIZES, PART_DATA
 from heliograph.emulator.settings import SizePolicy
 
 FileReader = Callable[[str], tuple[bytes, str]]
@@ -148,7 +148,7 @@ def _check_contents(contents: list[dict[str, Any]]) -> None:
 
 
 def _has_data(part: dict[str, Any]) -> bool:
-    return bool(set(part) - {"thought", "thought_signature", "part_metadata", "media_resolution"})
+    return not PART_DATA.isdisjoint(part)
 
 
 def _check_config(config: dict[str, Any], model: Model) -> None:
@@ -182,6 +182,9 @@ def _check_thinking(thinking: dict[str, Any], model: Model) -> None:
 
 def _check_request(request: dict[str, Any], model: Model) -> None:
     name = f"models/{model.id}"
+    for part in request.get("system_instruction", {}).get("parts", ()):
+        if not PART_DATA.isdisjoint(set(part) - {"text"}):
+            raise invalid(note="a system instruction is text only")
     if "cached_content" in request:
         raise invalid(f"CachedContent is not supported by {name}")
     for tool in request.get("tools", ()):

@@ -1,22 +1,39 @@
 """Proto-JSON reading; invariant: what passes has snake_case names and checked types only.
 
-Google's front end takes camelCase and snake_case at every level, any letter case in enums, one
-object where a list is meant, and both base64 alphabets. It answers 400 with the snake_case path
-for everything else, all faults of a request in one message.
+Google's front end takes lowerCamelCase and snake_case names at every level, any letter case in
+enums, one object where a list is meant, and both base64 alphabets. It answers 400 with the
+snake_case path for everything else, all faults of a request in one message.
 """
 
 import binascii
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from heliograph.emulator.envelope import ApiError, bad_request
-from heliograph.emulator.schema import ENUM_PREFIXES, ENUMS, MESSAGES
+from heliograph.emulator.schema import ENUM_PREFIXES, ENUMS, MESSAGES, ONEOFS
 
 _PACKAGE = "type.googleapis.com/google.ai.generativelanguage."
 _INTEGERS = {"int32": 31, "int64": 63}
+# google.protobuf.Duration: whole seconds, up to nine decimals, at most about 10,000 years.
+_DURATION = re.compile(r"-?([0-9]{1,12})(?:\.[0-9]{1,9})?s")
+_LONGEST_SECONDS = 315_576_000_000
 _BOOL_WORDS = {"true": True, "false": False}
+
+
+def camel(name: str) -> str:
+    """snake_case to lowerCamelCase, as a proto compiler names a field in JSON."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+# By message: what a field may be called, and the field.
+_SPELLINGS: Mapping[str, Mapping[str, str]] = {
+    message: {spelling: name for name in fields for spelling in (name, camel(name))}
+    for message, fields in MESSAGES.items()
+}
 
 
 def load(body: bytes) -> Any:
@@ -58,11 +75,6 @@ def _rejected(faults: list[tuple[str, str]]) -> ApiError:
     )
 
 
-def snake(name: str) -> str:
-    """camelCase or snake_case to snake_case."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
 class _Reader:
     """One walk over one body; collects every fault it meets."""
 
@@ -75,15 +87,34 @@ class _Reader:
             self._invalid(path, self.package + name, value)
             return {}
         fields = MESSAGES[name]
+        seen: set[str] = set()
         found: dict[str, Any] = {}
         for key, item in value.items():
-            canonical = key if key in fields else snake(key)
-            if canonical not in fields:
-                self._unknown(key, path)
-            elif item is not None:
+            canonical = _SPELLINGS[name].get(key)
+            if canonical is None:
+                self._unknown(key, path, "Cannot find field.")
+            elif canonical in seen:
+                # Google's own words for this are not known.
+                self._unknown(key, path, "Field is already set.")
+            elif item is not None and not self._clashes(key, canonical, found, name, path):
                 where = f"{path}.{canonical}" if path else canonical
                 found[canonical] = self._field(item, fields[canonical], where)
+            if canonical is not None:
+                seen.add(canonical)
         return found
+
+    def _clashes(
+        self, key: str, canonical: str, found: Mapping[str, Any], name: str, path: str
+    ) -> bool:
+        for oneof, members in ONEOFS.get(name, {}).items():
+            if canonical in members and not members.isdisjoint(found):
+                self._complain(
+                    path,
+                    f"Invalid value at '{path}' (oneof), oneof field '{oneof}' is already set. "
+                    f"Cannot set '{key}'",
+                )
+                return True
+        return False
 
     def _field(self, value: Any, kind: str, path: str) -> Any:
         if not kind.startswith("*"):
@@ -109,18 +140,22 @@ class _Reader:
             return self._enum(value, kind, path)
         if kind == "bytes":
             return self._bytes(value, path)
+        if kind == "duration":
+            return self._duration(value, path)
         return self._scalar(value, kind, path)
 
     def _enum(self, value: Any, kind: str, path: str) -> str:
         names = ENUMS[kind]
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
-            return names[value]
+        if isinstance(value, int) and not isinstance(value, bool):
+            for name, number in names.items():
+                if number == value:
+                    return name
         if isinstance(value, str):
             name = value.upper().removeprefix(ENUM_PREFIXES.get(kind, "\0"))
             if name in names:
                 return name
         self._invalid(path, self.package + kind, value)
-        return names[0]
+        return next(iter(names))
 
     def _bytes(self, value: Any, path: str) -> bytes:
         if isinstance(value, str):
@@ -137,6 +172,14 @@ class _Reader:
         self._invalid(path, "TYPE_BYTES", value)
         return b""
 
+    def _duration(self, value: Any, path: str) -> str:
+        if isinstance(value, str):
+            found = _DURATION.fullmatch(value)
+            if found and int(found[1]) <= _LONGEST_SECONDS:
+                return value
+        self._invalid(path, "type.googleapis.com/google.protobuf.Duration", value)
+        return "0s"
+
     def _scalar(self, value: Any, kind: str, path: str) -> Any:
         good: Any = None
         if kind == "string":
@@ -151,10 +194,10 @@ class _Reader:
             self._invalid(path, f"TYPE_{kind.upper()}", value)
         return good
 
-    def _unknown(self, key: str, path: str) -> None:
+    def _unknown(self, key: str, path: str, reason: str) -> None:
         where = f" at '{path}'" if path else ""
         self._complain(
-            path, f'Invalid JSON payload received. Unknown name "{key}"{where}: Cannot find field.'
+            path, f'Invalid JSON payload received. Unknown name "{key}"{where}: {reason}'
         )
 
     def _invalid(self, path: str, kind: str, value: Any) -> None:

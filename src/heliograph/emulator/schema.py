@@ -1,7 +1,9 @@
 """The request messages of the Gemini API as tables; invariant: a field not listed does not exist.
 
 A field type is a scalar name, `json` (taken as it is), or the name of a message or an enum below;
-a leading `*` means repeated. Source: shared facts sections 2.1 to 2.9, SDK 3.4.0 converters.
+a leading `*` means repeated. Source: shared facts sections 2.1 to 2.9, SDK 3.4.0 converters and
+types; oneofs and enum numbers: the published protos of google.ai.generativelanguage.v1beta
+(content, safety, generative_service).
 """
 
 from collections.abc import Mapping
@@ -50,9 +52,37 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
         "video_metadata": "json",
         "part_metadata": "json",
         "media_resolution": "json",
+        "media_processing": "MediaProcessing",
+        "audio_transcription": "Transcription",
+        "speech_metadata": "SpeechMetadata",
+        "document_metadata": "DocumentMetadata",
+        "spreadsheet_metadata": "SpreadsheetMetadata",
+        "audio_metadata": "AudioMetadata",
     },
-    "Blob": {"mime_type": "string", "data": "bytes"},
-    "FileData": {"mime_type": "string", "file_uri": "string"},
+    "Blob": {"mime_type": "string", "data": "bytes", "display_name": "string"},
+    "FileData": {"mime_type": "string", "file_uri": "string", "display_name": "string"},
+    "Transcription": {
+        "text": "string",
+        "finished": "bool",
+        "language_code": "string",
+        "speaker_label": "string",
+        "words": "*WordInfo",
+        "start_offset": "duration",
+        "end_offset": "duration",
+    },
+    "WordInfo": {"word": "string", "start_offset": "duration", "end_offset": "duration"},
+    "SpeechMetadata": {"speaker": "string", "style": "string"},
+    "DocumentMetadata": {
+        "start_page": "int32",
+        "end_page": "int32",
+        "content_layers": "*DocumentMetadata.ContentLayer",
+    },
+    "SpreadsheetMetadata": {
+        "visible_cells": "string",
+        "sheet_index": "int32",
+        "content_layers": "*SpreadsheetMetadata.ContentLayer",
+    },
+    "AudioMetadata": {"start_offset": "duration", "end_offset": "duration"},
     "Tool": {
         "function_declarations": "*json",
         "google_search_retrieval": "json",
@@ -106,6 +136,23 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+PART_DATA = frozenset(
+    {
+        "text",
+        "inline_data",
+        "file_data",
+        "function_call",
+        "function_response",
+        "executable_code",
+        "code_execution_result",
+        "tool_call",
+        "tool_response",
+    }
+)
+
+# At most one field of each set may stand in a message.
+ONEOFS: Mapping[str, Mapping[str, frozenset[str]]] = {"Part": {"data": PART_DATA}}
+
 ASPECT_RATIOS: Mapping[str, str] = {
     "ASPECT_RATIO_ONE_BY_ONE": "1:1",
     "ASPECT_RATIO_TWO_BY_THREE": "2:3",
@@ -130,42 +177,57 @@ IMAGE_SIZES: Mapping[str, str] = {
     "IMAGE_SIZE_FOUR_K": "4K",
 }
 
-ENUMS: Mapping[str, tuple[str, ...]] = {
-    "GenerationConfig.Modality": ("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO"),
-    "GenerationConfig.MediaResolution": (
-        "MEDIA_RESOLUTION_UNSPECIFIED",
-        "MEDIA_RESOLUTION_LOW",
-        "MEDIA_RESOLUTION_MEDIUM",
-        "MEDIA_RESOLUTION_HIGH",
+
+def _unnumbered(*names: str) -> dict[str, int | None]:
+    """An enum that no published proto has: proto3 makes the first value 0, no more is known."""
+    return {**dict.fromkeys(names), names[0]: 0}
+
+
+# Names with their numbers; None where the number is not published.
+ENUMS: Mapping[str, Mapping[str, int | None]] = {
+    "GenerationConfig.Modality": {"MODALITY_UNSPECIFIED": 0, "TEXT": 1, "IMAGE": 2, "AUDIO": 3},
+    "GenerationConfig.MediaResolution": {
+        "MEDIA_RESOLUTION_UNSPECIFIED": 0,
+        "MEDIA_RESOLUTION_LOW": 1,
+        "MEDIA_RESOLUTION_MEDIUM": 2,
+        "MEDIA_RESOLUTION_HIGH": 3,
+    },
+    "ThinkingConfig.ThinkingLevel": _unnumbered(
+        "THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"
     ),
-    "ThinkingConfig.ThinkingLevel": (
-        "THINKING_LEVEL_UNSPECIFIED",
-        "MINIMAL",
-        "LOW",
-        "MEDIUM",
-        "HIGH",
-        "XHIGH",
+    "ServiceTier": _unnumbered("UNSPECIFIED", "STANDARD", "FLEX", "PRIORITY"),
+    "MediaProcessing": _unnumbered("MEDIA_PROCESSING_UNSPECIFIED", "STATIC", "AGENTIC"),
+    "DocumentMetadata.ContentLayer": _unnumbered(
+        "CONTENT_LAYER_UNSPECIFIED", "PAGE_IMAGE", "PAGE_TEXT"
     ),
-    "ServiceTier": ("UNSPECIFIED", "STANDARD", "FLEX", "PRIORITY"),
-    "HarmCategory": (
-        "HARM_CATEGORY_UNSPECIFIED",
-        "HARM_CATEGORY_HARASSMENT",
-        "HARM_CATEGORY_HATE_SPEECH",
-        "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-        "HARM_CATEGORY_DANGEROUS_CONTENT",
-        "HARM_CATEGORY_CIVIC_INTEGRITY",
-        "HARM_CATEGORY_JAILBREAK",
+    "SpreadsheetMetadata.ContentLayer": _unnumbered(
+        "CONTENT_LAYER_UNSPECIFIED", "DATA", "FORMULAS", "VISUAL"
     ),
-    "HarmBlockThreshold": (
-        "HARM_BLOCK_THRESHOLD_UNSPECIFIED",
-        "BLOCK_LOW_AND_ABOVE",
-        "BLOCK_MEDIUM_AND_ABOVE",
-        "BLOCK_ONLY_HIGH",
-        "BLOCK_NONE",
-        "OFF",
-    ),
-    "ImageResponseFormat.AspectRatio": ("ASPECT_RATIO_UNSPECIFIED", *ASPECT_RATIOS),
-    "ImageResponseFormat.ImageSize": ("IMAGE_SIZE_UNSPECIFIED", *IMAGE_SIZES),
+    "HarmCategory": {
+        "HARM_CATEGORY_UNSPECIFIED": 0,
+        "HARM_CATEGORY_DEROGATORY": 1,
+        "HARM_CATEGORY_TOXICITY": 2,
+        "HARM_CATEGORY_VIOLENCE": 3,
+        "HARM_CATEGORY_SEXUAL": 4,
+        "HARM_CATEGORY_MEDICAL": 5,
+        "HARM_CATEGORY_DANGEROUS": 6,
+        "HARM_CATEGORY_HARASSMENT": 7,
+        "HARM_CATEGORY_HATE_SPEECH": 8,
+        "HARM_CATEGORY_SEXUALLY_EXPLICIT": 9,
+        "HARM_CATEGORY_DANGEROUS_CONTENT": 10,
+        "HARM_CATEGORY_CIVIC_INTEGRITY": 11,
+        "HARM_CATEGORY_JAILBREAK": None,
+    },
+    "HarmBlockThreshold": {
+        "HARM_BLOCK_THRESHOLD_UNSPECIFIED": 0,
+        "BLOCK_LOW_AND_ABOVE": 1,
+        "BLOCK_MEDIUM_AND_ABOVE": 2,
+        "BLOCK_ONLY_HIGH": 3,
+        "BLOCK_NONE": 4,
+        "OFF": 5,
+    },
+    "ImageResponseFormat.AspectRatio": _unnumbered("ASPECT_RATIO_UNSPECIFIED", *ASPECT_RATIOS),
+    "ImageResponseFormat.ImageSize": _unnumbered("IMAGE_SIZE_UNSPECIFIED", *IMAGE_SIZES),
 }
 
 # SDK 3.4.0 spells the tiers bare and in lower case; the proto prefix is accepted too.

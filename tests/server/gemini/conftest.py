@@ -34,7 +34,7 @@ def process(*words: str) -> Iterator[str]:
         yield child.stdout.readline().strip()
     finally:
         child.stdin.close()
-        code = child.wait(timeout=30)
+        code = child.wait(timeout=60)
         child.stdout.close()
     assert code == 0
 

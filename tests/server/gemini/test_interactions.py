@@ -1,12 +1,11 @@
 """Interactions: unmodified google-genai, sync and async, and plain HTTP."""
 
-import asyncio
 import base64
 import json
 import re
 import socket
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from tests.server.gemini.conftest import (
     picture,
     pixels,
 )
+from tests.server.waiting import until, wait_until
 
 from heliograph.server.faults import Fault
 from heliograph.server.gemini.interactions.left import MOST, Left
@@ -50,12 +50,16 @@ def shown(interaction: Any) -> bytes:
     return base64.b64decode(interaction.output_image.data)
 
 
-def until_ended(ask: Callable[[], Any], seconds: float = 20.0) -> Any:
-    end = time.monotonic() + seconds
-    while (found := ask()).status == "in_progress":
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
+def until_ended(ask: Callable[[], Any]) -> Any:
+    def ended() -> Any:
+        found = ask()
+        return found if found.status != "in_progress" else None
+
+    return wait_until(ended)
+
+
+def has_ended(plain: Plain, path: str) -> bool:
+    return bool(plain.get(path).json["status"] != "in_progress")
 
 
 def make(plain: Plain, body: Any, **headers: str) -> Answer:
@@ -95,7 +99,7 @@ def test_a_4k_picture(talks: Any, gateway: Gateway) -> None:
 
 def test_in_the_background(talks: Any, gateway: Gateway) -> None:
     before = len(gateway.bill())
-    begun = talks.create(model=PRO, input="a hill [[fault:slow:0.5]]", background=True)
+    begun = talks.create(model=PRO, input="a hill [[fault:slow:4]]", background=True)
     assert begun.status == "in_progress"
     assert begun.output_image is None
     ended = until_ended(lambda: talks.get(begun.id))
@@ -122,11 +126,12 @@ async def test_async(clients: Clients) -> None:
     begun = await talks.create(
         model=PRO, input="with a boat", previous_interaction_id=made.id, background=True
     )
-    for _ in range(200):
-        ended = await talks.get(begun.id)
-        if ended.status != "in_progress":
-            break
-        await asyncio.sleep(0.05)
+
+    async def found() -> Any:
+        there = await talks.get(begun.id)
+        return there if there.status != "in_progress" else None
+
+    ended = await until(found)
     assert ended.status == "completed"
     assert ended.previous_interaction_id == made.id
     await talks.delete(made.id)
@@ -174,21 +179,19 @@ def test_cancel(clients: Clients, emulator: str, tmp_path: Path) -> None:
     with opened(tmp_path, emulator, server_user_at_once=1) as gateway:
         talks: Any = clients(of=gateway).interactions
         before = len(gateway.bill())
-        slow = talks.create(model=PRO, input="first [[fault:slow:2]]", background=True)
+        slow = talks.create(model=PRO, input="first [[fault:slow:6]]", background=True)
         waits = talks.create(model=PRO, input="second", background=True)
         assert talks.cancel(waits.id).status == "cancelled"
         assert talks.cancel(waits.id).status == "cancelled"
         assert talks.get(waits.id).status == "cancelled"
-        while not gateway.sent("first [[fault:slow:2]]"):
-            time.sleep(0.05)
-        begun = time.monotonic()
+        wait_until(lambda: gateway.sent("first [[fault:slow:6]]"))
         caught: Any
         with pytest.raises(compat_errors.BadRequestError) as caught:
             talks.cancel(slow.id)
         assert caught.value.body["error"]["code"] == "failed_precondition"
         with pytest.raises(compat_errors.BadRequestError):
             talks.delete(slow.id)
-        assert time.monotonic() - begun < 1.5
+        assert talks.get(slow.id).status == "in_progress", "its end was not waited for"
         assert until_ended(lambda: talks.get(slow.id)).status == "completed"
         assert len(gateway.bill()) == before + 1
 
@@ -238,10 +241,8 @@ def test_an_idempotency_key(plain: Plain, gateway: Gateway) -> None:
         again = make(plain, body, idempotency_key=key)
         assert id_of(first) == id_of(again)
         assert again.headers["idempotency-replayed"] == "true"
-        until = time.monotonic() + 20
-        while plain.get(f"/v1/interactions/{id_of(first)}").json["status"] == "in_progress":
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        path = f"/v1/interactions/{id_of(first)}"
+        wait_until(partial(has_ended, plain, path))
         last = make(plain, body, idempotency_key=key)
         assert (id_of(last), last.json["status"]) == (id_of(first), "completed")
         other = make(plain, body | {"input": "another"}, idempotency_key=key)
@@ -256,7 +257,7 @@ def test_an_idempotency_key(plain: Plain, gateway: Gateway) -> None:
 def test_a_client_that_left_and_asks_again(plain: Plain, gateway: Gateway) -> None:
     before = len(gateway.bill())
     parts = urlsplit(gateway.url)
-    asked = {"model": PRO, "input": "left alone [[fault:slow:1]]"}
+    asked = {"model": PRO, "input": "left alone [[fault:slow:4]]"}
     body = json.dumps(asked).encode()
     head = (
         f"POST /v1beta/interactions HTTP/1.1\r\nhost: {parts.netloc}\r\n"
@@ -265,8 +266,8 @@ def test_a_client_that_left_and_asks_again(plain: Plain, gateway: Gateway) -> No
     )
     with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
         connection.sendall(head.encode() + body)
-        time.sleep(0.3)
-    time.sleep(0.2)
+        wait_until(lambda: gateway.sent(asked["input"]))
+    # by the time that this one is answered, it was seen that the other left
     assert make(plain, asked, key="ben").headers.get("idempotency-replayed") is None
     again = make(plain, asked)
     assert again.status == 200
@@ -374,10 +375,9 @@ def test_a_picture_that_is_held_back(plain: Plain) -> None:
     made = make(plain, {"input": "a [[fault:image-safety]]"})
     assert (made.status, made.json["error"]["code"]) == (400, "content_blocked")
     begun = make(plain, {"input": "a [[fault:image-safety]]", "background": True})
-    until = time.monotonic() + 20
-    while (found := plain.get(f"/v1/interactions/{id_of(begun)}")).json["status"] != "failed":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    path = f"/v1/interactions/{id_of(begun)}"
+    wait_until(lambda: plain.get(path).json["status"] == "failed")
+    found = plain.get(path)
     assert found.json["errors"][0]["code"] == "content_blocked"
     assert [step["type"] for step in found.json["steps"]] == ["user_input"]
 
@@ -443,10 +443,7 @@ def test_nothing_of_a_body_stays_behind(plain: Plain, gateway: Gateway) -> None:
     image = {"type": "image", "data": in_base64(picture()), "mime_type": "image/png"}
     assert make(plain, {"input": [image]}).status == 200
     assert make(plain, {"input": [image], "stream": True}).status == 400
-    until = time.monotonic() + 10
-    while list((gateway.home / "server" / "inbox").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: not list((gateway.home / "server" / "inbox").iterdir()))
 
 
 def test_settings_arrive(plain: Plain, gateway: Gateway) -> None:

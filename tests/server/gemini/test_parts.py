@@ -136,7 +136,7 @@ def test_the_body_goes_on_as_it_was_written(tmp_path: Path) -> None:
             {
                 "role": "model",
                 "parts": [
-                    {"text": "hier", "thought_signature": "Zm9v_-bar"},
+                    {"text": "hier", "thought_signature": "Zm9v_-ba"},
                     {"inline_data": {"data": in_base64(picture()), "mime_type": "image/png"}},
                 ],
             },
@@ -170,7 +170,7 @@ def test_the_body_goes_on_as_it_was_written(tmp_path: Path) -> None:
     sent = json.loads(whole)
     assert sent["generationConfig"] == {"imageConfig": {"imageSize": "4K"}, "temperature": 0.5}
     assert sent["contents"][1]["parts"] == [
-        {"text": "hier", "thoughtSignature": "Zm9v_-bar"},
+        {"text": "hier", "thoughtSignature": "Zm9v_-ba"},
         {"inlineData": {"data": in_base64(picture()), "mimeType": "image/png"}},
     ]
     assert [c.get("role") for c in sent["contents"]] == ["user", "model", None]

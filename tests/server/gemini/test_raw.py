@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from tests.server.gemini.conftest import (
     in_base64,
     picture,
 )
+from tests.server.waiting import wait_until
 
 CAMEL: dict[str, Any] = {
     "contents": [
@@ -250,10 +250,9 @@ def test_bodies_of_other_kinds(plain: Plain) -> None:
 
 
 def test_too_large_is_said_before_it_is_read(plain: Plain) -> None:
-    begun = time.monotonic()
+    # not one byte of the body is sent, so whoever waited for it would have no answer
     answer = plain.draw(None, content_length=str(10**12))
     assert answer.status == 413
-    assert time.monotonic() - begun < 5
 
 
 def test_endless_text_is_no_picture(plain: Plain) -> None:
@@ -281,7 +280,7 @@ def test_a_stream_of_events_and_an_array(plain: Plain) -> None:
 
 
 def test_events_stay_alive_while_the_picture_is_made(plain: Plain) -> None:
-    slow = asking("a lake [[fault:slow:3]]")
+    slow = asking("a lake [[fault:slow:5]]")
     answer = plain.draw(slow, method="streamGenerateContent?alt=sse")
     assert answer.status == 200
     assert answer.body.startswith(b"\r\n\r\n")
@@ -310,7 +309,7 @@ def test_an_early_error_keeps_its_status(plain: Plain) -> None:
 
 
 def test_signs_of_life_for_who_asks_for_them(plain: Plain) -> None:
-    slow = asking("a lake [[fault:slow:3]]")
+    slow = asking("a lake [[fault:slow:5]]")
     answer = plain.draw(slow, x_heliograph_keepalive="1")
     assert answer.body.startswith(b"  ")
     assert len(jpegs(answer)) == 1
@@ -359,7 +358,7 @@ def test_an_sdks_own_retry_joins(plain: Plain, gateway: Gateway) -> None:
     body = asking("a joined lake [[fault:slow:2]]")
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(plain.draw, body)
-        time.sleep(0.7)
+        wait_until(lambda: gateway.sent("a joined lake"))
         again = pool.submit(plain.draw, body, x_stainless_retry_count="1")
         assert first.result().body == again.result().body
     assert len(gateway.bill()) == before + 1
@@ -504,7 +503,7 @@ def test_the_answer_is_the_kept_picture(plain: Plain, gateway: Gateway) -> None:
 def test_work_goes_on_when_the_client_leaves(plain: Plain, gateway: Gateway) -> None:
     before = len(gateway.bill())
     parts = urlsplit(gateway.url)
-    body = json.dumps(asking("left alone [[fault:slow:2]]")).encode()
+    body = json.dumps(asking("left alone [[fault:slow:5]]")).encode()
     head = (
         f"POST /v1/models/{PRO}:streamGenerateContent?alt=sse HTTP/1.1\r\nhost: {parts.netloc}\r\n"
         f"x-goog-api-key: {gateway.keys['anna']}\r\nidempotency-key: raw-left\r\n"
@@ -517,7 +516,7 @@ def test_work_goes_on_when_the_client_leaves(plain: Plain, gateway: Gateway) -> 
         f"/v1/models/{PRO}:streamGenerateContent?alt=sse",
         body,
         idempotency_key="raw-left",
-        prefer="wait=30",
+        prefer="wait=60",
     )
     assert again.status == 200
     assert len(events(again)) == 3

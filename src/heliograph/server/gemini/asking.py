@@ -6,7 +6,6 @@ refused here in Google's words, before anything is planned; no address of a clie
 """
 
 import json
-import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from heliograph.server.faults import Fault
 from heliograph.server.gemini.envelope import bad
 from heliograph.server.gemini.inbox import Incoming, too_large
 from heliograph.server.gemini.protojson import Long
-from heliograph.server.gemini.schema import RATIO_PREFIX, RATIOS, SIZE_PREFIX, SIZES
+from heliograph.server.gemini.schema import RATIOS, SIZES
 from heliograph.types import Enclosed, Given, Request, Verbatim
 
 # a kept file by its address
@@ -38,6 +37,7 @@ _TOOLS = {
 }
 _DATA = ("text", "inlineData", "fileData", *_OTHER_DATA)
 _REQUEST = "GenerateContentRequest"
+_JPEG = ("IMAGE/JPEG", "IMAGE_JPEG", "MIME_TYPE_UNSPECIFIED")  # the type in both its spellings
 WORDLESS = "(a request without words)"  # the prompt of a record needs some
 
 
@@ -63,6 +63,7 @@ def as_request(asked: Asked, *, stream: bool, strict: bool) -> Request:
     message, model = asked.message, asked.model
     contents = message.get("contents") or []
     _check_contents(contents, model)
+    _check_system(message.get("systemInstruction") or {})
     config = message.get("generationConfig") or {}
     _check_config(config, model)
     _check_tools(message, model)
@@ -72,7 +73,7 @@ def as_request(asked: Asked, *, stream: bool, strict: bool) -> Request:
     last = _last_user(contents)
     pictures = _enclose(asked, contents)
     system = "\n".join(_texts(message.get("systemInstruction") or {}))
-    tier = message.get("serviceTier", "UNSPECIFIED")
+    tier = message.get("serviceTier", "unspecified")
     return Request(
         prompt="\n".join(_texts(contents[last])) or WORDLESS,
         model=model.id,
@@ -86,7 +87,7 @@ def as_request(asked: Asked, *, stream: bool, strict: bool) -> Request:
         safety=_safety(message),
         thinking=None if level.endswith("UNSPECIFIED") else level.lower(),
         include_thoughts=bool(thinking.get("includeThoughts")),
-        tier="standard" if tier == "UNSPECIFIED" else tier.lower(),
+        tier="standard" if tier == "unspecified" else tier,
         ground=_ground(message),
         stream=stream,
         strict=strict,
@@ -154,6 +155,14 @@ def _check_contents(contents: list[dict[str, Any]], model: Model) -> None:
             raise bad(f"* {where}[{i}].parts: contents.parts must not be empty.\n")
         for j, part in enumerate(parts):
             _check_part(part, f"{where}[{i}].parts[{j}]", model)
+
+
+def _check_system(instruction: Mapping[str, Any]) -> None:
+    """Text is all that it may hold, as the published `.proto` says."""
+    for j, part in enumerate(instruction.get("parts") or ()):
+        if any(name in part for name in _DATA if name != "text"):
+            where = f"system_instruction.parts[{j}]"
+            raise bad(f"* {_REQUEST}.{where}.data: only text is supported here.\n", field=where)
 
 
 def _check_part(part: Mapping[str, Any], where: str, model: Model) -> None:
@@ -231,7 +240,8 @@ def _picture(asked: Asked, part: dict[str, Any], where: str) -> Enclosed | None:
         link = part.pop("fileData")
         file = asked.fetch(link.get("fileUri", ""))
         kind = _media_type(file.media_type or "", asked.model)
-        part["inlineData"] = {"mimeType": kind, "data": file}
+        label = {"displayName": link["displayName"]} if "displayName" in link else {}
+        part["inlineData"] = {"mimeType": kind, "data": file, **label}
         return file
     return None
 
@@ -328,12 +338,12 @@ def _image_config(
         "aspectRatio": _one(
             "aspect_ratio",
             older.get("aspectRatio"),
-            _plain(newer.get("aspectRatio"), RATIOS, RATIO_PREFIX),
+            _plain(newer.get("aspectRatio"), RATIOS),
         ),
         "imageSize": _one(
             "image_size",
             older.get("imageSize"),
-            _plain(newer.get("imageSize"), SIZES, SIZE_PREFIX),
+            _plain(newer.get("imageSize"), SIZES),
         ),
     }
     aspect, size = shape["aspectRatio"], shape["imageSize"]
@@ -350,17 +360,15 @@ def _image_config(
 
 def _check_newer(newer: Mapping[str, Any]) -> None:
     where = "generation_config.response_format.image"
-    if newer.get("mimeType", "image/jpeg") != "image/jpeg":
+    if newer.get("mimeType", "IMAGE_JPEG").upper() not in _JPEG:
         raise bad(f"Invalid value at '{where}.mime_type'.", field=f"{where}.mime_type")
-    if str(newer.get("delivery", "INLINE")).upper().removeprefix("DELIVERY_") != "INLINE":
+    if newer.get("delivery") == "URI":
         raise bad(f"Invalid value at '{where}.delivery'.", field=f"{where}.delivery")
 
 
-def _plain(given: str | None, names: Mapping[str, str], prefix: str) -> str | None:
+def _plain(given: str | None, names: Mapping[str, str | None]) -> str | None:
     """An enum name as the word it stands for; plain words stay."""
-    if given is None or re.fullmatch(rf"{prefix}UNSPECIFIED", given, re.IGNORECASE):
-        return None
-    return names.get(given.upper(), given)
+    return None if given is None else names.get(given.upper(), given)
 
 
 def _one(field: str, older: str | None, newer: str | None) -> str | None:

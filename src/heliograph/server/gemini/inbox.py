@@ -33,7 +33,7 @@ ABANDONED = 86400.0  # seconds after which a folder belongs to nobody: no call t
 PIECE = 1 << 20  # characters of base64 decoded at once; a multiple of 4
 SHOWN = 64  # characters of a bad string that are repeated
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 
 
 class ClientLeft(Fault):
@@ -89,10 +89,8 @@ class Incoming:
             spool = Spooled(
                 path=path, size=len(text), sha256=hashlib.sha256(text).hexdigest(), defect=None
             )
-        with spool.path.open("rb") as file:
-            while piece := file.read(PIECE):
-                if piece.translate(None, bytes(_BASE64)):
-                    raise _no_base64(long, spool.path)
+        if not _could_be_base64(spool.path):
+            raise _no_base64(long, spool.path)
         return _file(spool.path, spool.size, spool.sha256, None)
 
 
@@ -285,6 +283,20 @@ def _no_base64(long: Long, file: Path) -> Fault:
         f"Invalid value at '{long.where}' (TYPE_BYTES), Base64 decoding failed for \"{shown}\""
     )
     return bad(message, field=long.where)
+
+
+def _could_be_base64(path: Path) -> bool:
+    """Whether a text is base64 in either alphabet, padded or not; it is not decoded for that."""
+    letters, padding = 0, 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            plain = piece.rstrip(b"=")
+            if plain.translate(None, _BASE64) or (plain and padding):
+                return False
+            letters += len(plain)
+            padding += len(piece) - len(plain)
+    # four letters are three bytes; one letter alone is none
+    return letters % 4 != 1 and padding in (0, -letters % 4)
 
 
 def _decode_rest(path: Path, rest: Path) -> tuple[int, str]:

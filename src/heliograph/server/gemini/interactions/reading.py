@@ -224,7 +224,7 @@ def _message(body: Mapping[str, Any], shape: Mapping[str, str]) -> dict[str, Any
     if body.get("system_instruction"):
         found["systemInstruction"] = {"parts": [{"text": body["system_instruction"]}]}
     if "service_tier" in body:
-        found["serviceTier"] = _one_of(body["service_tier"], "service_tier", _TIERS).upper()
+        found["serviceTier"] = _one_of(body["service_tier"], "service_tier", _TIERS)
     found["tools"] = _each(body, "tools", _tool)
     found["safetySettings"] = _each(body, "safety_settings", _setting)
     return {name: value for name, value in found.items() if value}
@@ -313,8 +313,8 @@ def _setting(setting: Any, where: str) -> dict[str, Any]:
         if name not in found:
             raise bad(f"'{where}.{name}' is required.", field=f"{where}.{name}")
     prefix = "HARM_CATEGORY_"
-    categories = [word.removeprefix(prefix).lower() for word in ENUMS["HarmCategory"][1:]]
-    thresholds = [word.lower() for word in ENUMS["HarmBlockThreshold"][1:]]
+    _, *categories = [word.removeprefix(prefix).lower() for word in ENUMS["HarmCategory"]]
+    _, *thresholds = [word.lower() for word in ENUMS["SafetySetting.HarmBlockThreshold"]]
     category = _one_of(found["type"], f"{where}.type", categories)
     threshold = _one_of(found["threshold"], f"{where}.threshold", thresholds)
     return {"category": prefix + category.upper(), "threshold": threshold.upper()}
