@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from heliograph.chaos import standstill
 from heliograph.chaos.report import Told, Verdict, as_json
 from heliograph.chaos.row import Kind
 from heliograph.chaos.rows import find_rows
@@ -82,12 +84,13 @@ async def test_a_pulse_feels_what_keeps_it_from_running() -> None:
     task = asyncio.ensure_future(pulse.beat())
     await asyncio.sleep(0.2)
     # nothing, unless this machine stands still right now
-    assert pulse.stood_still() <= max(0.0, time.monotonic() - began - 0.2)
+    assert pulse.stood_still() == 0.0 or NOTICED <= pulse.stood_still() <= time.monotonic() - began
     began = time.monotonic()
     time.sleep(NOTICED + 0.15)  # noqa: ASYNC251 keeps everybody from running, as is meant
     await asyncio.sleep(0.1)
-    assert NOTICED <= pulse.stood_still(since=began) <= pulse.lag
-    assert pulse.stood_still(since=time.monotonic()) == 0.0
+    assert pulse.stood_still(since=began) >= NOTICED
+    assert pulse.lag >= NOTICED
+    assert pulse.stood_still(since=time.monotonic() + 60) == 0.0
     task.cancel()
 
 
@@ -126,7 +129,7 @@ async def tried(*, kills: int, stands_still: bool) -> tuple[Told, list[str], Ver
     row = replace(F04, cases=F04.cases[:1])
     spoiling = asyncio.ensure_future(spoil())
     report = await run(Wish(rows=(row,), seed=1), watch)
-    await asyncio.wait_for(spoiling, 5)
+    await asyncio.wait_for(spoiling, 60)
     (found,) = report.rows
     (told,) = found.told
     (case,) = json.loads(json.dumps(as_json(report)))["rows"][0]["cases"]
@@ -144,11 +147,12 @@ async def test_a_run_tries_again_what_a_standstill_spoilt() -> None:
     ]
 
 
-async def test_a_run_does_not_try_again_on_a_machine_that_moved() -> None:
-    for _ in range(3):
-        told, said, verdict = await tried(kills=1, stands_still=False)
-        if not told.earlier:
-            break  # else this machine did not move, and trying again was right
+async def test_a_run_does_not_try_again_on_a_machine_that_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # on one that does stand still now and then, trying again would be right
+    monkeypatch.setattr(standstill, "NOTICED", math.inf)
+    told, said, verdict = await tried(kills=1, stands_still=False)
     assert (verdict, said, told.earlier) == (Verdict.BROKEN, [], ())
 
 

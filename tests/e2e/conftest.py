@@ -23,7 +23,7 @@ from heliograph.cli.edge import run
 from heliograph.ports import Event
 from heliograph.storage import open_storage
 
-SETTLING = 5.0  # seconds an emulator may take to close a ledger entry after its last byte
+SETTLING = 60.0  # seconds an emulator may take to close a ledger entry after its last byte
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +117,7 @@ class Emulated:
         self.url: str = json.loads(self._process.stdout.readline())["url"]
 
     def close(self) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,12 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from sqlalchemy import Connection, Engine, event
 
 KILLED = -9
 CHILD = """
@@ -46,7 +49,7 @@ async def die_at(
     """Make a picture in a process that kills itself when it comes to a point for the n-th time."""
     words = json.dumps([point, nth, prompt, dict(client), dict(options)])
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, words)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await child.wait() == KILLED
 
 
@@ -57,6 +60,10 @@ class Holder:
         self._home = home
         self._held: sqlite3.Connection | None = None
 
+    @property
+    def is_held(self) -> bool:
+        return self._held is not None
+
     def take(self) -> None:
         self._held = sqlite3.connect(self._home / "heliograph.db", isolation_level=None)
         self._held.execute("BEGIN IMMEDIATE")
@@ -66,6 +73,28 @@ class Holder:
             self._held.execute("ROLLBACK")
             self._held.close()
             self._held = None
+
+
+@contextmanager
+def queueing(holds: Holder) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Tells when somebody in this process queues for the lock while it is held."""
+    is_queueing = threading.Event()
+
+    def watch(connection: Connection) -> None:
+        # told before the transaction begins, in the thread that is about to wait for it
+        if holds.is_held and connection.get_execution_options().get("heliograph_writes"):
+            is_queueing.set()
+
+    async def wait() -> None:
+        async with asyncio.timeout(60):
+            while not is_queueing.is_set():  # noqa: ASYNC110 - it is set in another thread
+                await asyncio.sleep(0.005)
+
+    event.listen(Engine, "begin", watch)
+    try:
+        yield wait
+    finally:
+        event.remove(Engine, "begin", watch)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ async def apart(
     """Take steps in a process of its own, which kills itself when it comes to a point."""
     words = json.dumps([steps, dict(client), kill])
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, words)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         found = await child.wait()
     assert found == (code if code is not None else KILLED if kill else 0)
 
@@ -99,7 +99,7 @@ def control(url: str, path: str, document: Any = None) -> Any:
     """Ask the emulator itself."""
     data = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(f"{url}/_emulator/{path}", data=data)  # noqa: S310 loopback
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 loopback
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 loopback
         return json.loads(answer.read())
 
 

@@ -23,10 +23,12 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.e2e.conftest import Bill, Emulated
+from tests.e2e.holding import Held, holding
 
 from heliograph.cli import build_app, edge
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+GUARD = 60  # seconds after which something that hangs is given up
 HELIOGRAPH = str(Path(sys.executable).parent / "heliograph")
 
 
@@ -52,7 +54,7 @@ def typed(env: dict[str, str]) -> Run:
             check=False,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=120,
             stdin=subprocess.DEVNULL,
         )
 
@@ -130,7 +132,7 @@ def test_without_a_key_the_emulator_is_started_and_gone_afterwards(
         check=False,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=120,
     )
     found = facts(done)
     assert found["simulated"] is True
@@ -309,9 +311,9 @@ def test_estimates_and_models_need_no_key_and_no_network(run: Run) -> None:
     }
 
 
-def wait_for_call(emulated: Emulated, prompt: str) -> None:
+def wait_for_call(emulated: Emulated | Held, prompt: str) -> None:
     """Until the emulator has read a request with this prompt."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + GUARD
     while time.monotonic() < end:
         with urllib.request.urlopen(f"{emulated.url}/_emulator/requests") as response:  # noqa: S310
             if any(prompt in json.dumps(call["json"]) for call in json.load(response)):
@@ -320,21 +322,34 @@ def wait_for_call(emulated: Emulated, prompt: str) -> None:
     raise AssertionError("the call never reached the emulator")
 
 
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """What a process says on its standard error, up to the line with these words."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"it ended without {words!r}: {said}"
+        said += line
+    return said
+
+
 def test_ctrl_c_waits_for_what_is_paid_for(
     env: dict[str, str], emulated: Emulated, project: str
 ) -> None:
-    process = subprocess.Popen(
-        [HELIOGRAPH, "generate", f"{project} [[fault:slow:3]]", "--size", "1K", "-o", "fox.jpg"],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_call(emulated, project)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    with holding(emulated.url) as held:
+        process = subprocess.Popen(
+            [HELIOGRAPH, "generate", project, "--size", "1K", "-o", "fox.jpg"],
+            env={**env, "GOOGLE_GEMINI_BASE_URL": held.url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_call(emulated, project)
+        process.send_signal(signal.SIGINT)
+        read_until(process, "Already sent")
+        held.let_go()
+        out, err = process.communicate(timeout=GUARD)
     assert process.returncode == 0, err
-    assert "Already sent" in err
     assert Path("fox.jpg").exists()
     assert out == "fox.jpg\n"
     assert "verified" in err
@@ -344,7 +359,7 @@ def test_a_second_ctrl_c_gives_up_and_writes_it_down(
     env: dict[str, str], emulated: Emulated, project: str, run: Run
 ) -> None:
     process = subprocess.Popen(
-        [HELIOGRAPH, "generate", f"{project} [[fault:slow:20]]", "--size", "1K"],
+        [HELIOGRAPH, "generate", f"{project} [[fault:slow:150]]", "--size", "1K"],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -352,36 +367,41 @@ def test_a_second_ctrl_c_gives_up_and_writes_it_down(
     )
     wait_for_call(emulated, project)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    read_until(process, "Already sent")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=GUARD)
     assert process.returncode == 130, err
     (record,) = facts(run("images", "list", "--json"))
     assert record["outcome"] == "unknown"
     assert "may have cost" in record["warnings"][0]
 
 
-def test_a_terminal_sees_a_live_line_that_is_cleared(env: dict[str, str]) -> None:
+def test_a_terminal_sees_a_live_line_that_is_cleared(
+    env: dict[str, str], emulated: Emulated
+) -> None:
     parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [HELIOGRAPH, "generate", "A fox [[fault:slow:1]]", "--size", "1K"],
-        env={**env, "TERM": "xterm-256color"},
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        close_fds=True,
-    )
-    os.close(child)
-    seen = b""
-    while True:
-        try:
-            data = os.read(parent, 4096)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-    process.wait(timeout=30)
+    with holding(emulated.url) as held:
+        process = subprocess.Popen(
+            [HELIOGRAPH, "generate", "A fox", "--size", "1K"],
+            env={**env, "TERM": "xterm-256color", "GOOGLE_GEMINI_BASE_URL": held.url},
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            close_fds=True,
+        )
+        os.close(child)
+        seen = b""
+        while True:
+            try:
+                data = os.read(parent, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data
+            if b"waiting for the picture" in seen:
+                held.let_go()
+        process.wait(timeout=GUARD)
     os.close(parent)
     text = seen.decode()
     assert "waiting for the picture" in text

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Bill, Emulated
-from tests.e2e.test_cli import HELIOGRAPH, wait_for_call
+from tests.e2e.test_cli import GUARD, HELIOGRAPH, read_until, wait_for_call
 
 from heliograph.cli import build_app
 from heliograph.cli.edge import run
@@ -161,18 +161,18 @@ def test_resolving_asks_on_a_terminal(say: Say) -> None:
             close_fds=True,
         )
         os.close(child)
-        seen = read_until(parent, "[y/N]")
+        seen = read_terminal(parent, "[y/N]")
         assert "nothing was billed" in seen
         os.write(parent, f"{answer}\n".encode())
-        read_until(parent, "were written" if code else "no longer held", or_end=True)
-        assert process.wait(timeout=30) == code
+        read_terminal(parent, "were written" if code else "no longer held", or_end=True)
+        assert process.wait(timeout=GUARD) == code
         os.close(parent)
         assert say("calls", "show", name, "--json").facts["stage"] == stage
 
 
-def read_until(terminal: int, text: str, *, or_end: bool = False) -> str:
+def read_terminal(terminal: int, text: str, *, or_end: bool = False) -> str:
     """What a terminal shows, until it shows a text."""
-    seen, end = "", time.monotonic() + 30
+    seen, end = "", time.monotonic() + GUARD
     while text not in seen and time.monotonic() < end:
         if not select.select([terminal], [], [], 1.0)[0]:
             continue
@@ -228,7 +228,7 @@ def test_a_finished_call_is_not_resolved(say: Say) -> None:
 def test_a_killed_call_is_recovered_by_the_next_command(
     say: Say, emulated: Emulated, project: str
 ) -> None:
-    process = begin(f"{project} [[fault:slow:20]]", "-o", "out/")
+    process = begin(f"{project} [[fault:slow:150]]", "-o", "out/")
     wait_for_call(emulated, project)
     (living,) = say("calls", "list", "--open", "--json").facts
     assert (living["stage"], living["process"]) == ("sent", process.pid)
@@ -256,12 +256,12 @@ def test_a_killed_call_is_recovered_by_the_next_command(
 
 
 def test_a_second_ctrl_c_leaves_a_call_in_doubt(say: Say, emulated: Emulated, project: str) -> None:
-    process = begin(f"{project} [[fault:slow:20]]", "-n", "2")
+    process = begin(f"{project} [[fault:slow:150]]", "-n", "2")
     wait_for_call(emulated, project)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    read_until(process, "Already sent")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=GUARD)
     assert process.returncode == 130, err
     doubtful = say("calls", "list", "--doubtful", "--json").facts
     assert doubtful
@@ -286,15 +286,10 @@ def test_a_late_picture_is_waited_for(
 
 def test_ctrl_c_gives_up_a_late_picture_at_once(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HELIOGRAPH_ANSWER_TIMEOUT", "1")
-    process = begin("A fox [[fault:delay-headers:20]]")
-    assert process.stderr is not None
-    told = ""
-    while "late; " not in told:
-        line = process.stderr.readline()
-        assert line, told
-        told += line
+    process = begin("A fox [[fault:delay-headers:150]]")
+    read_until(process, "late; ")
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=15)
+    _, rest = process.communicate(timeout=GUARD)
     assert process.returncode == 130, rest
     assert "Already sent" not in rest
     (call,) = say("calls", "list", "--doubtful", "--json").facts

@@ -251,7 +251,7 @@ def test_serve_and_unmodified_sdks(home: Path) -> None:
         assert made.data
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert key not in errors
     lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]

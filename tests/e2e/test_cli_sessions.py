@@ -2,15 +2,15 @@
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
 from tests.e2e.conftest import Bill, Emulated
+from tests.e2e.holding import holding
 from tests.e2e.saying import Say
-from tests.e2e.test_cli import HELIOGRAPH, wait_for_call
+from tests.e2e.test_cli import GUARD, HELIOGRAPH, read_until, wait_for_call
 
 
 @pytest.fixture
@@ -198,13 +198,20 @@ def _begin(emulated: Emulated, change: str, *words: str) -> "subprocess.Popen[st
 
 
 def test_ctrl_c_waits_for_a_turn_that_is_paid_for(
-    say: Say, emulated: Emulated, project: str, first: dict[str, Any]
+    say: Say,
+    emulated: Emulated,
+    project: str,
+    first: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process = _begin(emulated, f"{project} [[fault:slow:3]]", "-o", "boat.jpg")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    with holding(emulated.url) as held, monkeypatch.context() as patch:
+        patch.setenv("GOOGLE_GEMINI_BASE_URL", held.url)
+        process = _begin(emulated, project, "-o", "boat.jpg")
+        process.send_signal(signal.SIGINT)
+        read_until(process, "Already sent")
+        held.let_go()
+        out, err = process.communicate(timeout=GUARD)
     assert (process.returncode, out) == (0, "boat.jpg\n"), err
-    assert "Already sent" in err
     assert say("sessions", "show", "--json").facts["head_version"] == 1
 
 
@@ -212,11 +219,11 @@ def test_a_turn_that_was_given_up_is_in_the_tree_and_the_next_goes_on_before_it(
     say: Say, emulated: Emulated, project: str, first: dict[str, Any]
 ) -> None:
     say("edit", "-c", "warmer", "-q")
-    process = _begin(emulated, f"{project} [[fault:slow:20]]")
+    process = _begin(emulated, f"{project} [[fault:slow:150]]")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    read_until(process, "Already sent")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=GUARD)
     assert process.returncode == 130, err
     tree = say("sessions", "show", "--json").facts
     assert [v["outcome"] for v in tree["versions"]] == ["kept", "kept", "unknown"]

@@ -47,7 +47,7 @@ async def test_a_spend_limit_is_not_asked_again(helio: AsyncHeliograph, bill: Bi
 
 async def told(events: list[Event], name: str) -> None:
     """Until an event of this name was told."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(e.name == name for e in events):  # noqa: ASYNC110 - it is a plain list
             await asyncio.sleep(0.005)
 
@@ -104,7 +104,7 @@ async def test_a_call_that_has_left_goes_on_when_nobody_waits(
 async def test_giving_up_for_good_after_sending_is_written_down(
     helio: AsyncHeliograph, events: list[Event]
 ) -> None:
-    await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    await cancel_at(helio, events, "sent", "A fox [[fault:slow:150]]")
     await helio.close(abandon=True)
     assert [e.facts["may_have_cost_micro"] > 0 for e in events if e.name == "given up"] == [True]
     async with AsyncHeliograph() as again:
@@ -170,7 +170,7 @@ async def test_giving_up_stays_giving_up_when_it_cannot_be_written_down(
 ) -> None:
     await helio.images()
     (tmp_path / "library" / "originals" / "records").write_text("in the way")
-    await cancel_at(helio, events, "sent", "A fox [[fault:slow:5]]")
+    await cancel_at(helio, events, "sent", "A fox [[fault:slow:150]]")
     await helio.close(abandon=True)
     (given_up,) = [e for e in events if e.name == "given up"]
     assert given_up.facts["may_have_cost_micro"] > 0

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.e2e.conftest import Bill, Emulated
+from tests.e2e.holding import holding
 from tests.e2e.raw import Said, answer, part, picture, saying
 from tests.e2e.talking import Log, Step, apart, control, pictures, settled, shape, stands_at
+from tests.e2e.test_cli import wait_for_call
 
 from heliograph import AsyncHeliograph, InvalidRequest, Refused
 from heliograph.errors import Charged, HeliographError, RecordNotFound
@@ -371,9 +373,16 @@ async def test_two_processes_at_once_make_two_branches(
     helio: AsyncHeliograph, emulated: Emulated, project: str, bill: Bill
 ) -> None:
     (turn,) = await begun(helio)
-    client = {"base_url": emulated.url, "api_key": f"emu-project-{project}"}
-    steps: list[Step] = [("edit", f"{who} [[fault:slow:1.5]]", {}) for who in ("One", "Two")]
-    await asyncio.gather(*(apart(step, client=client) for step in steps))
+    steps: list[Step] = [("edit", f"{who} {project}", {}) for who in ("One", "Two")]
+    with holding(emulated.url) as held:
+        client = {"base_url": held.url, "api_key": f"emu-project-{project}"}
+
+        async def let_both_go() -> None:
+            for _, prompt, _ in steps:
+                await asyncio.to_thread(wait_for_call, held, prompt)
+            held.let_go()
+
+        await asyncio.gather(let_both_go(), *(apart(step, client=client) for step in steps))
     tree = await helio.sessions.find(turn.session.id)
     assert shape(tree) == {0: None, 1: 0, 2: 1, 3: 1}
     assert {tree.find(n).record.prompt[:3] for n in ("2", "3")} == {"One", "Two"}

@@ -7,14 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import Bill, Emulated
-from tests.e2e.dying import die_at, holder
-from tests.e2e.test_cli import HELIOGRAPH, wait_for_call
+from tests.e2e.dying import die_at, holder, queueing
+from tests.e2e.holding import Held, holding
+from tests.e2e.test_cli import GUARD, HELIOGRAPH, read_until, wait_for_call
 from tests.e2e.test_promises import told
 
 from heliograph import AsyncHeliograph
@@ -35,11 +35,11 @@ ready, told = os.pipe()
 child = os.fork()
 if child == 0:
     os.write(told, b".")
-    time.sleep(20)
+    time.sleep(3600)
     os._exit(0)
 os.read(ready, 1)
 print(lease.owner, child, flush=True)
-time.sleep(20)
+time.sleep(3600)
 """
 
 
@@ -122,14 +122,13 @@ async def test_recovery_that_cannot_write_leaves_the_call_for_the_next(
 
 
 async def test_a_reservation_in_the_making_is_given_back_when_cancelled(
-    helio: AsyncHeliograph, home: Path, events: list[Event]
+    helio: AsyncHeliograph, home: Path
 ) -> None:
     await helio.images()
-    with holder(home) as holds:
+    with holder(home) as holds, queueing(holds) as until_queueing:
         holds.take()
         task = asyncio.ensure_future(helio.generate("A fox", size="1K"))
-        await told(events, "planned")
-        await asyncio.sleep(0.1)
+        await until_queueing()
         task.cancel()
         await asyncio.sleep(0.05)
     with pytest.raises(asyncio.CancelledError):
@@ -140,13 +139,16 @@ async def test_a_reservation_in_the_making_is_given_back_when_cancelled(
 
 
 async def test_a_step_in_the_making_counts_when_cancelled(
-    helio: AsyncHeliograph, home: Path, events: list[Event]
+    helio: AsyncHeliograph, home: Path
 ) -> None:
     await helio.images()
-    with holder(home) as holds, armed(once("before-sent", holds.take)):
+    with (
+        holder(home) as holds,
+        queueing(holds) as until_queueing,
+        armed(once("before-sent", holds.take)),
+    ):
         task = asyncio.ensure_future(helio.generate("A fox", size="1K"))
-        await told(events, "connected")
-        await asyncio.sleep(0.2)
+        await until_queueing()
         task.cancel()
         await asyncio.sleep(0.05)
         holds.let_go()
@@ -162,22 +164,26 @@ async def test_a_step_in_the_making_counts_when_cancelled(
 
 
 async def test_a_process_that_cannot_be_asked_is_not_dead(
-    helio: AsyncHeliograph,
     client: dict[str, object],
     home: Path,
     events: list[Event],
+    emulated: Emulated,
     bill: Bill,
 ) -> None:
-    task = asyncio.ensure_future(helio.generate("A fox [[fault:slow:1]]", size="1K"))
-    await told(events, "sent")
-    (lease,) = (home / "running").glob("[!.]*")
-    lease.rename(home / "elsewhere")
-    lease.symlink_to(lease)  # opening it fails: too many levels of symbolic links
-    async with AsyncHeliograph(**client) as other:  # type: ignore[arg-type]
-        (call,) = await other.calls()
-        assert call.stage is Stage.SENT
-        assert await other.is_alive(call)
-    assert (await task).cost == bill.micro
+    with holding(emulated.url) as held:
+        slow = {**client, "base_url": held.url, "observer": events.append}
+        async with AsyncHeliograph(**slow) as helio:  # type: ignore[arg-type]
+            task = asyncio.ensure_future(helio.generate("A fox", size="1K"))
+            await told(events, "sent")
+            (lease,) = (home / "running").glob("[!.]*")
+            lease.rename(home / "elsewhere")
+            lease.symlink_to(lease)  # opening it fails: too many levels of symbolic links
+            async with AsyncHeliograph(**client) as other:  # type: ignore[arg-type]
+                (call,) = await other.calls()
+                assert call.stage is Stage.SENT
+                assert await other.is_alive(call)
+            held.let_go()
+            assert (await task).cost == bill.micro
 
 
 def test_a_forked_child_does_not_keep_a_dead_process_alive(home: Path) -> None:
@@ -257,22 +263,24 @@ def env(emulated: Emulated, project: str) -> dict[str, str]:
 
 
 def terminated(
-    command: list[str], prompt: str, env: dict[str, str], emulated: Emulated, *words: str
+    command: list[str], prompt: str, env: dict[str, str], held: Held, *words: str
 ) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command that gets SIGTERM when its
-    request has arrived.
+    request has arrived; its answers come once it has said that it stops.
     """
     process = subprocess.Popen(
         [*command, "generate", prompt, "--size", "1K", *words],
-        env=env,
+        env={**env, "GOOGLE_GEMINI_BASE_URL": held.url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for_call(emulated, prompt.partition(" ")[0])
+    wait_for_call(held, prompt)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
-    return process.returncode, out, err
+    said = read_until(process, "stopping after")
+    held.let_go()
+    out, err = process.communicate(timeout=GUARD)
+    return process.returncode, out, said + err
 
 
 def journal(env: dict[str, str]) -> list[dict[str, str]]:
@@ -285,8 +293,8 @@ def journal(env: dict[str, str]) -> list[dict[str, str]]:
 def test_sigterm_names_the_calls_under_way_and_keeps_them(
     env: dict[str, str], emulated: Emulated, project: str, bill: Bill
 ) -> None:
-    prompt = f"{project} [[fault:slow:1.5]]"
-    code, out, err = terminated([HELIOGRAPH], prompt, env, emulated, "-o", "fox.jpg")
+    with holding(emulated.url) as held:
+        code, out, err = terminated([HELIOGRAPH], project, env, held, "-o", "fox.jpg")
     (call,) = journal(env)
     assert code == 143, err
     assert f"stopping after the calls under way: {call['id']}\n" in err
@@ -298,8 +306,8 @@ def test_sigterm_names_the_calls_under_way_and_keeps_them(
 def test_sigterm_begins_nothing_new(
     env: dict[str, str], emulated: Emulated, project: str, bill: Bill
 ) -> None:
-    prompt = f"{project} [[fault:slow:2]]"
-    code, out, err = terminated([HELIOGRAPH], prompt, env, emulated, "-n", "12", "-o", "out/")
+    with holding(emulated.url) as held:
+        code, out, err = terminated([HELIOGRAPH], project, env, held, "-n", "12", "-o", "out/")
     assert code == 143, err
     made = len(out.splitlines())
     assert 1 <= made <= 8
@@ -313,12 +321,11 @@ def test_sigterm_gives_up_at_its_limit_and_says_what_stays_open(
         "import sys; from heliograph.cli import main, session; session.DRAIN = 0.3; "
         "sys.exit(main())"
     )
-    begun = time.monotonic()
-    prompt = f"{project} [[fault:slow:20]]"
-    code, out, err = terminated([sys.executable, "-c", short], prompt, env, emulated)
+    prompt = f"{project} [[fault:slow:150]]"  # longer than `terminated` waits
+    with holding(emulated.url) as held:
+        code, out, err = terminated([sys.executable, "-c", short], prompt, env, held)
     (call,) = journal(env)
     assert (code, out) == (143, ""), err
-    assert time.monotonic() - begun < 15
     assert f"stopping after the calls under way: {call['id']}\n" in err
     assert f"heliograph calls show {call['id'][:8]}" in err
     assert call["stage"] == "unknown"

@@ -5,7 +5,6 @@ import io
 import os
 import random
 import struct
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.effort import within
 from tests.imaging.pictures import encoded, natural, png_header, saved
 
 from heliograph.imaging import NotAnImage, ending, read_header, sniff
@@ -190,14 +190,11 @@ def _webp_of(width: int, height: int) -> bytes:
 def test_bombs_are_refused_from_the_header_cheaply(data: bytes, tmp_path: Path) -> None:
     path = saved(tmp_path / "bomb", data)
     tracemalloc.start()
-    begun = time.process_time()
     with pytest.raises(Bomb, match="its size is"):
-        read_header(path)
-    spent = time.process_time() - begun
+        within(2000, lambda: read_header(path))  # below 100 when written
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert spent < 0.05
-    assert peak < 1_000_000
+    assert peak < 1_000_000  # 8 kB when written
 
 
 def test_limits_are_inclusive() -> None:

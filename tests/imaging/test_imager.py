@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -112,20 +111,26 @@ async def test_a_worker_that_fails_once_is_forgiven(how: str, good: Path, tmp_pa
 
 
 async def test_a_hung_worker_is_killed_and_replaced(good: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
     imager = VipsImager(
-        workers=1, inspect_timeout=0.7, finish_timeout=0.7, command=fake("hang", tmp_path / "flag")
+        workers=1, inspect_timeout=60, finish_timeout=0.7, command=fake("hang", flag)
     )
-    begun = time.monotonic()
-    found = await imager.inspect(good)
-    assert found.defect == "the decoder did not finish within 0.7 s"
-    assert time.monotonic() - begun < 5
-    assert (await imager.inspect(good)).intact
-    (tmp_path / "flag").unlink()
     with pytest.raises(FinishError, match=r"not done within 0\.7 s"):
         await imager.finish(good, SPEC, tmp_path)
-    (tmp_path / "flag").unlink()
+    flag.touch()
+    assert (await imager.inspect(good)).intact
+    flag.unlink()
     with pytest.raises(FinishError, match=r"contact sheet .* not done within 1\.7 s"):
         await imager.sheet([Cell(picture=good)], tmp_path, columns=1, title="")
+    await imager.close()
+    assert children() == []
+
+
+async def test_an_inspection_that_hangs_is_a_defect(good: Path) -> None:
+    imager = VipsImager(workers=1, inspect_timeout=0.7, command=fake("hang"))
+    async with asyncio.timeout(60):  # the worker hangs for 600
+        found = await imager.inspect(good)
+    assert found.defect == "the decoder did not finish within 0.7 s"
     await imager.close()
     assert children() == []
 
@@ -199,8 +204,7 @@ async def test_a_protected_4k_result_is_made_within_the_limits_of_a_worker(
     (worker,) = children()
     area = AreaShape(region=(10, 10, 5480, 3050), feather=256)
     made = await imager.blend(parent, change, area, tmp_path)
-    times = worker.cpu_times()
-    assert times.user + times.system < 15  # about 2 on a quiet machine
+    assert children() == [worker]  # no limit on CPU time or memory killed it
     status = bytes_of(Path(f"/proc/{worker.pid}/status")).decode()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 400_000  # kB
@@ -227,7 +231,7 @@ def test_workers_go_when_their_parent_is_killed(good: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    worker.wait(timeout=10)
+    worker.wait(timeout=60)
 
 
 def test_importing_imaging_loads_no_decoder() -> None:

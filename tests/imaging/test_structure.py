@@ -2,11 +2,11 @@
 
 import random
 import struct
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.effort import within
 from tests.imaging.pictures import chunk, encoded, natural, png_with, saved
 
 from heliograph.imaging import NotAnImage, ending
@@ -92,33 +92,27 @@ def test_metadata_is_weighed_after_inflation_but_never_inflated_whole() -> None:
     assert structure_of(Window.over(png_with(plain, b"zTXt", b"k\x00\x00no"))).metadata >= 5
 
 
-def test_hostile_structures_end_quickly(tmp_path: Path) -> None:
+def test_hostile_structures_end(tmp_path: Path) -> None:
+    """All in about a second; work that grows with the square of them would take minutes each."""
     start = b"\xff\xd8\xff\xda\x00\x02"
     hostile = [
         b"\xff\xd8" + b"\xff" * 3_000_000,
         start + b"\xff" * 3_000_000 + b"\xd9",
         start + b"\xff\xda\x00\x02" * 100_000 + bytes(2_000_000),
         b"\xff\xd8" + b"\xff\x01" * 1_000_000,
-        b"\x89PNG\r\n\x1a\n" + chunk(b"aaaa", b"") * 300_000,
-        b"RIFF" + struct.pack("<I", 4_000_004) + b"WEBP" + b"aaaa\x00\x00\x00\x00" * 500_000,
+        b"\x89PNG\r\n\x1a\n" + chunk(b"aaaa", b"") * 1_000_000,
+        b"RIFF" + struct.pack("<I", 12_000_004) + b"WEBP" + b"aaaa\x00\x00\x00\x00" * 1_500_000,
     ]
     for data in hostile:
-        path = saved(tmp_path / "hostile", data)
-        begun = time.process_time()
-        ending(path)
-        assert time.process_time() - begun < 5  # about 0.5 without anybody measuring coverage
+        ending(saved(tmp_path / "hostile", data))
 
 
-def test_ten_megabytes_are_walked_in_milliseconds(tmp_path: Path) -> None:
+def test_ten_megabytes_are_not_walked_byte_by_byte(tmp_path: Path) -> None:
     rng = random.Random(1)
     scan = rng.randbytes(10_000_000).replace(b"\xff", b"\xff\x00")
     path = saved(tmp_path / "large", b"\xff\xd8\xff\xda\x00\x02" + scan + b"\xff\xd9")
-    spent = []
-    for _ in range(5):
-        begun = time.process_time()
-        assert ending(path).complete
-        spent.append(time.process_time() - begun)
-    assert min(spent) < 0.05  # 0.01 where nobody else uses the machine
+    # 230 lines when written; there are 40,000 bytes of ff in it
+    assert within(5000, lambda: ending(path)).complete
 
 
 def test_nothing_but_a_header_is_not_complete(tmp_path: Path) -> None:

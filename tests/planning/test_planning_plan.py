@@ -1,9 +1,9 @@
 """A plan carries everything it will be held against."""
 
-import time
 from importlib.resources import files
 
 import pytest
+from tests.effort import within
 
 from heliograph.errors import InvalidRequest
 from heliograph.planning import Catalogue, plan
@@ -193,9 +193,7 @@ def test_a_shutdown_to_come_is_noted() -> None:
     assert f"{LITE} will be shut down on 2027-01-31." in found.notes
 
 
-def test_planning_is_quick() -> None:
-    planned()
-    begin = time.perf_counter()
-    for _ in range(20):
-        planned(use="a4 print at 300 dpi")
-    assert (time.perf_counter() - begin) / 20 < 0.05
+def test_planning_is_little_work() -> None:
+    planned(use="a4 print at 300 dpi")  # reads the facts
+    found = within(100_000, lambda: planned(use="a4 print at 300 dpi"))  # 18,000 when written
+    assert found.alternatives

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,11 @@ import pytest
 ELSEWHERE = "192.0.2.1"  # TEST-NET-1: routed nowhere, so a try that got out would hang
 
 
-def test_connecting_elsewhere_fails_at_once() -> None:
-    began = time.monotonic()
+def test_connecting_elsewhere_fails_before_it_is_tried() -> None:
     with socket.socket() as sock, pytest.raises(Exception, match="stay on loopback") as caught:
         sock.connect((ELSEWHERE, 80))
+    # of a try that got out the system itself would tell
     assert not isinstance(caught.value, OSError)
-    assert time.monotonic() - began < 0.5
 
 
 def test_sending_datagrams_elsewhere_fails() -> None:

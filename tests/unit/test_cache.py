@@ -359,7 +359,7 @@ async def settled() -> None:
 
 async def is_cancelled(task: Awaitable[Any]) -> bool:
     try:
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
     except asyncio.CancelledError:
         return True
     return False
@@ -602,8 +602,8 @@ async def test_a_job_has_landed_when_its_flight_has_and_others_may_go_on() -> No
     await asyncio.sleep(0.01)
     assert not waiting.done()
     gates["mine"].set()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert (flights.has("mine"), flights.has("other")) == (False, True)
-    await asyncio.wait_for(flights.landed("unknown"), 5)  # nothing to wait for
+    await asyncio.wait_for(flights.landed("unknown"), 60)  # nothing to wait for
     gates["other"].set()
     await flights.wait()

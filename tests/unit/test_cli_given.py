@@ -1,7 +1,6 @@
 """The words of `-i`: role, name and source; and the clipboard's programs."""
 
 import stat
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -141,8 +140,6 @@ def test_a_clipboard_without_a_picture_and_one_with_a_film(programs: Path) -> No
 
 
 def test_a_program_that_hangs_is_not_waited_for(programs: Path) -> None:
-    _program(programs, "wl-paste", "exec /bin/sleep 30")
-    begun = time.monotonic()
+    _program(programs, "wl-paste", "exec /bin/sleep 3600")
     with pytest.raises(InvalidRequest, match="holds no picture"):
         clipboard_picture("linux", timeout=0.1)
-    assert time.monotonic() - begun < 10

@@ -16,9 +16,11 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import uvicorn
+from tests.server.waiting import HANG
 from tests.server.whole.conftest import House, people
 from yarl import URL
 
+from heliograph.ports import Observer
 from heliograph.server.app import build
 from heliograph.server.hardening import serving_options
 from heliograph.server.logs import RequestWatch, log_request, stop_logs, write_logs
@@ -65,16 +67,20 @@ class Target(House):
             found = {name.lower(): value for name, value in answer.headers.items()}
             return Answer(status=answer.status, headers=found, body=await answer.read())
 
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
-        """Everything that comes back on a connection that sent this."""
+    async def raw(self, data: bytes) -> bytes:
+        """Everything that comes back on a connection that sent this, once the server ends it.
+
+        Raises:
+            TimeoutError: the connection is not ended.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         found = b""
         try:
-            with suppress(OSError):  # it was closed while we were sending
-                writer.write(data)
-                await asyncio.wait_for(writer.drain(), seconds)
-            with suppress(OSError):
-                async with asyncio.timeout(seconds):
+            async with asyncio.timeout(HANG):
+                with suppress(ConnectionError):  # it was closed while we were sending
+                    writer.write(data)
+                    await writer.drain()
+                with suppress(ConnectionError):
                     while part := await reader.read(65536):
                         found += part
         finally:
@@ -125,7 +131,7 @@ def emulated() -> Iterator[str]:
     assert child.stdout is not None
     url: str = json.loads(child.stdout.readline())["url"]
     yield url
-    child.communicate(timeout=20)
+    child.communicate(timeout=HANG)
 
 
 @asynccontextmanager
@@ -136,17 +142,27 @@ async def attacked(
     project: str | None = None,
     api_key: str | None = None,
     keys: Mapping[str, str] | None = None,
+    observer: Observer | None = None,
+    way: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Target]:
-    """A gateway on a free port, wired and logging as `serve` does it."""
+    """A gateway on a free port, wired and logging as `serve` does it.
+
+    Args:
+        way: where calls go, when that is not the upstream itself.
+    """
     project = project or uuid4().hex[:10]
     secret = api_key or f"emu-project-{project}"
-    wanted = {"workers": 1, "server_drain": 5.0, "server_user_per_minute": 1_000_000, **settings}
+    wanted = {"workers": 1, "server_drain": HANG, "server_user_per_minute": 1_000_000, **settings}
     wire, log = Wire(), io.StringIO()
     handler = write_logs(Redactor([secret]), stream=log)
     try:
         async with open_gateway(
-            home=home, base_url=upstream, api_key=secret, settings=wanted
+            home=home,
+            base_url=way or upstream,
+            api_key=secret,
+            settings=wanted,
+            observer=observer,
         ) as gateway:
             keys = keys or await people(gateway)
             metrics = Metrics()

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.server.waiting import HANG
+
 
 class Process:
     """A gateway process over an emulator; ended when it is left.
@@ -56,14 +58,14 @@ class Process:
         """End it, and wait for that."""
         if self.child.poll() is None:
             self.child.terminate()
-            self.child.communicate(timeout=30)
+            self.child.communicate(timeout=HANG)
         self._log.close()
 
     def ask(
         self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """One request: status, headers, body. With the admin's key, unless another is given."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key != "":
             sent["authorization"] = f"Bearer {key or self.admin}"
@@ -79,11 +81,12 @@ class Process:
         finally:
             connection.close()
 
-    def raw(self, sent: bytes, *, seconds: float = 2.0) -> bytes:
-        """What comes back first on a connection that sent this."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as link:
+    def raw(self, sent: bytes) -> bytes:
+        """What comes back first on a connection that sent this.
+
+        Raises:
+            TimeoutError: nothing comes, and the connection is not ended.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), timeout=HANG) as link:
             link.sendall(sent)
-            try:
-                return link.recv(65536)
-            except TimeoutError:
-                return b""
+            return link.recv(65536)

@@ -2,11 +2,11 @@
 
 import io
 import json
-import time
 from typing import Any
 
 import pytest
 from tests.server.abuse.conftest import PRO, Answer, Target
+from tests.server.counting import lines_of
 
 GENERATE = f"/v1beta/models/{PRO}:generateContent"
 JSON = {"content-type": "application/json"}
@@ -50,15 +50,14 @@ ODD = {
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_s55_json_of_two_meanings_is_refused(house: Target, place: str) -> None:
-    """S55, on each face: 400, at once, and nothing is done."""
+    """S55, on each face: 400, with little work, and nothing is done."""
     path, around = PLACES[place]
     for name, odd in ODD.items():
-        begun = time.process_time()
-        answer = await house.send(
-            "anna", "POST", path, data=io.BytesIO(around.replace(b"%s", odd)), headers=JSON
-        )
+        body = io.BytesIO(around.replace(b"%s", odd))
+        with lines_of("heliograph.server") as lines:
+            answer = await house.send("anna", "POST", path, data=body, headers=JSON)
         assert answer.status == 400, (name, answer.status, answer.body[:300])
-        assert time.process_time() - begun < 1.5, name
+        assert lines.count < 10_000, name
     assert await house.bill() == []
     assert house.log.getvalue().count("Traceback") == 0
 
@@ -226,11 +225,12 @@ async def test_s66_searches_are_texts(house: Target) -> None:
     """S66: no pattern, no page without end, no column of ours to sort by."""
     for n in range(3):
         await house.draw("anna", f"a lake {n} %")
+    found = await house.send("anna", "GET", "/api/v1/images?q=lake")
+    assert len(found.json["items"]) == 3
     for query in ("%25%25%25%25", "(a%2B)%2B%24", "*" * 200, '"', "%22a%22%20OR%20%22b", "_", "a*"):
-        begun = time.monotonic()
         answer = await house.send("anna", "GET", f"/api/v1/images?q={query}")
         assert answer.status == 200, (query, answer.body)
-        assert time.monotonic() - begun < 1
+        assert answer.json["items"] == [], "as a pattern it would fit"
     assert (await house.send("anna", "GET", "/api/v1/images?limit=1000000000")).status == 400
     for wrong in ("sort=digest", "order=owner", "limit=-1", "limit=0", "cursor=%25", "cursor=AAAA"):
         assert (await house.send("anna", "GET", f"/api/v1/images?{wrong}")).status == 400, wrong

@@ -5,13 +5,15 @@ import json
 import re
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.server.abuse.conftest import PRO, Target, attacked
 from tests.server.abuse.serving import Process
+from tests.server.counting import lines_of
+from tests.server.waiting import HANG
 
 GENERATE = f"/v1beta/models/{PRO}:generateContent"
 PLACES = (
@@ -39,22 +41,19 @@ async def flood(house: Target, begin: bytes, *, chunked: bool, most: int) -> tup
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1 << 20)
     piece = b"x" * 16384
     frame = b"4000\r\n" + piece + b"\r\n" if chunked else piece
-    writer.write(begin)
-    taken = 0
-    try:
-        while taken < most:
-            writer.write(frame)
-            await asyncio.wait_for(writer.drain(), 5)
-            taken += len(piece)
-            if reader.at_eof() or reader._buffer:  # type: ignore[attr-defined]
-                break
-            await asyncio.sleep(0)
-    except OSError:
-        pass
-    try:
-        answer = await asyncio.wait_for(reader.read(65536), 10)
-    except OSError:
-        answer = b""
+    taken, answer = 0, b""
+    async with asyncio.timeout(HANG):
+        with suppress(ConnectionError):
+            writer.write(begin)
+            while taken < most:
+                writer.write(frame)
+                await writer.drain()
+                taken += len(piece)
+                if reader.at_eof() or reader._buffer:  # type: ignore[attr-defined]
+                    break
+                await asyncio.sleep(0)
+        with suppress(ConnectionError):
+            answer = await reader.read(65536)
     writer.close()
     return status(answer), taken
 
@@ -68,9 +67,9 @@ async def test_s56_no_byte_of_a_stranger_is_read(house: Target, *, chunked: bool
         found, taken = await flood(house, begin, chunked=chunked, most=100 * MEGABYTE)
         assert found in (401, 0), path  # 0: it was reset before the answer was read
         assert taken < 16 * MEGABYTE, path  # what lies in the system's own buffers
-        quick = await house.raw(begin, seconds=0.3)
-        assert status(quick) == 401
-        assert b"connection: close" in quick.lower()
+        early = await house.raw(begin)  # nothing of the body was sent
+        assert status(early) == 401
+        assert b"connection: close" in early.lower()
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -88,7 +87,7 @@ async def test_s52_more_than_the_limit_is_not_kept(
             assert found in (413, 400, 0), path
             assert taken < 16 * MEGABYTE, path
             if not chunked:
-                assert status(await house.raw(begin, seconds=0.3)) == 413
+                assert status(await house.raw(begin)) == 413
         assert weight(tmp_path) < 16 * MEGABYTE
         assert (await house.send("anna", "GET", "/api/v1/me")).status == 200
 
@@ -123,10 +122,10 @@ async def test_s58_forms_without_end_cost_little(house: Target, kind: str) -> No
         f"Content-Length: {len(body)}",
         "Connection: close",
     )
-    begun = time.process_time()
-    found = await house.raw(begin + body)
+    with lines_of("heliograph.server", "python_multipart") as lines:
+        found = await house.raw(begin + body)
     assert status(found) in (400, 413), found[:300]
-    assert time.process_time() - begun < 0.5  # both sides, and whatever else runs here
+    assert lines.count < 50_000  # ten thousand parts or headers, each read, take more
     left = house.gateway.store.home / "server"
     assert not list(left.rglob("part-*"))
 
@@ -138,9 +137,9 @@ async def test_s59_ranges_are_one_or_none(house: Target) -> None:
     whole = await house.send("anna", "GET", path)
     many = "bytes=" + ",".join("0-1" for _ in range(5_000))
     for told in (many, "bytes=0-1,0-1", "bytes=-", "bytes=5-1", "bytes=a-b", "items=0-1"):
-        begun = time.process_time()
-        answer = await house.send("anna", "GET", path, headers={"range": told})
-        assert time.process_time() - begun < 0.1
+        with lines_of("heliograph.server") as lines:
+            answer = await house.send("anna", "GET", path, headers={"range": told})
+        assert lines.count < 5000  # as many as parts were asked for
         assert answer.status in (200, 416), (told[:40], answer.status)
         if answer.status == 200:
             assert answer.body == whole.body
@@ -166,9 +165,7 @@ async def test_s61_what_two_servers_read_differently(house: Target, kind: str) -
     """S61 on each face: 400, and the connection ends there."""
     for path in PLACES:
         body = b"zz\r\nabcd\r\n0\r\n\r\n"
-        found = await house.raw(
-            head(path, house.keys["anna"], *TWO_WAYS[kind]) + body + SMUGGLED, seconds=2
-        )
+        found = await house.raw(head(path, house.keys["anna"], *TWO_WAYS[kind]) + body + SMUGGLED)
         assert status(found) == 400, (path, found)
         assert found.count(b"HTTP/1.1 ") == 1, path
     assert await house.bill() == []
@@ -177,9 +174,8 @@ async def test_s61_what_two_servers_read_differently(house: Target, kind: str) -
 async def test_s60_many_idle_connections_leave_room(house: Target) -> None:
     """S60: those that say nothing go first; who asks is answered meanwhile."""
     opened = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(400)]
-    begun = time.monotonic()
-    assert (await house.send(None, "GET", "/healthz")).status == 200
-    assert time.monotonic() - begun < 2
+    async with asyncio.timeout(HANG):
+        assert (await house.send(None, "GET", "/healthz")).status == 200
     assert len(house.wire.idle) <= house.wire.patience.idle
     assert house.wire.patience.head_seconds == 10
     assert house.wire.patience.body_seconds == 60
@@ -244,7 +240,7 @@ def test_s99_the_emulator_refuses_other_machines() -> None:
         [sys.executable, "-m", "heliograph.emulator", "--host", "0.0.0.0"],  # noqa: S104
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG,
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 from starlette.types import Scope as Connection
+from tests.server.waiting import HANG
 
 from heliograph.accounts import ApiKey, Role, Scope, User, digest, key_id, new_id, new_key
 from heliograph.errors import HeliographError
@@ -79,16 +80,20 @@ class House:
         )
         return text
 
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
-        """Everything that comes back on a connection that sent this."""
+    async def raw(self, data: bytes) -> bytes:
+        """Everything that comes back on a connection that sent this, once the server ends it.
+
+        Raises:
+            TimeoutError: the connection is not ended.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        found = b""
         try:
-            with suppress(OSError):  # it was closed while we were sending
-                writer.write(data)
-                await writer.drain()
-            found = b""
-            with suppress(OSError):
-                async with asyncio.timeout(seconds):
+            async with asyncio.timeout(HANG):
+                with suppress(ConnectionError):  # it was closed while we were sending
+                    writer.write(data)
+                    await writer.drain()
+                with suppress(ConnectionError):
                     while part := await reader.read(65536):
                         found += part
             return found
@@ -108,13 +113,14 @@ async def a_house(
     rates: Rates | None = None,
     addresses: Addresses | None = None,
     patience: Patience | None = None,
+    wire: Wire | None = None,
     query_keys: bool = False,
     per_minute: int = 100_000,
 ) -> AsyncIterator[House]:
     """The application, served."""
     accounts = accounts or MemoryAccounts()
     addresses = addresses or Addresses(hosts=frozenset({"helio.test"}))
-    wire = Wire(patience=patience or Patience())
+    wire = wire or Wire(patience=patience or Patience())
     house: House
 
     keeper = Doorkeeper(

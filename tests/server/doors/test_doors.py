@@ -1,7 +1,6 @@
 """Who gets in: rows S01–S07, S10 and S68 of the abuse cases, over real connections."""
 
 import asyncio
-import statistics
 import time
 import zlib
 from dataclasses import replace
@@ -11,12 +10,13 @@ from ipaddress import ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.server.counting import calls_of
 from tests.server.doors.house import PEPPER, a_house, ask
 
 from heliograph.accounts import ALPHABET, Limits, Role, key_id, new_key
 from heliograph.ports import Accounts
 from heliograph.server.addresses import Addresses
-from heliograph.server.doors import Doorkeeper, credential
+from heliograph.server.doors import REMEMBERED, Doorkeeper, credential
 from heliograph.server.faults import AmbiguousCredentials, Unauthenticated
 from heliograph.storage.memory_accounts import MemoryAccounts
 
@@ -190,9 +190,11 @@ async def test_a_change_holds_within_a_second(change: str) -> None:
             await house.accounts.change_user(user, changed)
         end = time.monotonic() + 1.0
         path, refused = ("/admin", 403) if change == "scopes" else ("/who", 401)
+        is_late = False
         while (status := (await ask(house, path, key))[0]) != refused:
-            assert time.monotonic() < end
+            assert not is_late, "it was asked more than a second after the change"
             await asyncio.sleep(0.05)
+            is_late = time.monotonic() > end
         assert status == refused
 
 
@@ -241,9 +243,11 @@ async def test_a_good_key_is_looked_up_about_once_a_second() -> None:
     accounts = Counting()
     async with a_house(accounts=accounts) as house:
         key = await house.key(await house.user("anna"))
+        begun = time.monotonic()
         for _ in range(50):
             assert (await ask(house, "/who", key))[0] == 200
-        assert accounts.looked <= 3
+        # each look but the first comes when the one before is too old
+        assert accounts.looked <= 1 + (time.monotonic() - begun) / REMEMBERED
         assert accounts.touched == 1
         kept = await accounts.keys()
         assert kept[0].last_used is not None
@@ -287,33 +291,37 @@ async def test_requests_a_minute_count_by_user_whatever_the_key_and_door() -> No
         assert (await ask(house, "/who", await house.key(carl)))[0] == 200
 
 
-async def test_a_wrong_tail_takes_as_long_as_an_unknown_key() -> None:
-    """S02, where the difference would arise: at the doorkeeper, without the noise of a network.
+async def test_a_wrong_tail_takes_the_same_steps_as_an_unknown_key() -> None:
+    """S02: every call between the door and the answer is the same, and in the same order.
 
-    The two are asked in turn, so that a slow machine slows both; the bar of 5 % holds for the
-    medians, and one of three rounds must reach it."""
+    What compares the secret part is the standard library's comparison, whose time tells nothing
+    of the place where two texts differ."""
     accounts = MemoryAccounts()
     async with a_house(accounts=accounts) as house:
         good = await house.key(await house.user("anna"))
     near = with_check(good[:30] + "0" * (len(good) - 36))
-    assert key_id(near) == key_id(good)
-    assert near != good
+    closest = with_check(good[:-7] + ("0" if good[-7] != "0" else "1"))
     strange = new_key()
-    ratios = []
-    for _ in range(3):
-        keeper = _keeper(accounts)
-        times: dict[str, list[int]] = {near: [], strange: []}
-        for n in range(5000):
-            for key in (near, strange) if n % 2 else (strange, near):
-                scope = _scope(key)
-                begun = time.perf_counter_ns()
-                with pytest.raises(Unauthenticated):
-                    await keeper.caller_of(scope)
-                times[key].append(time.perf_counter_ns() - begun)
-        ratios.append(statistics.median(times[near]) / statistics.median(times[strange]))
-        if 0.95 < ratios[-1] < 1.05:
-            return
-    pytest.fail(f"near misses and strangers differ in time: {ratios}")
+    for other in (near, closest):
+        assert key_id(other) == key_id(good)
+        assert other != good
+    steps = {key: _steps(_keeper(accounts), key) for key in (near, closest, strange)}
+    assert steps[near] == steps[closest] == steps[strange]
+    # the checksum of the text, and the digest of the whole; both are made of every letter
+    assert steps[near].count("compare_digest") == 2
+    assert steps[near].count("digest") == 2
+    assert steps[near].count("MemoryAccounts.key") == 1
+
+
+def _steps(keeper: Doorkeeper, key: str) -> list[str]:
+    """Every call that refusing a key makes."""
+
+    def refuse() -> None:
+        asked = keeper.caller_of(_scope(key))
+        with pytest.raises(Unauthenticated):
+            asked.send(None)  # nothing in it waits
+
+    return calls_of(refuse)
 
 
 class NoRates:

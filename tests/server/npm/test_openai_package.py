@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "npm"
 NODE = shutil.which("node")
-STOP_SECONDS = 40
+STOP_SECONDS = 60
 
 # the check must run where there is only Python and make; `make npm` brings what this needs
 pytestmark = [

@@ -134,12 +134,14 @@ async def test_a_busy_loop_is_seen(stand: Stand) -> None:
     metrics = Metrics()
     ticker = asyncio.create_task(metrics.ticking())
     await asyncio.sleep(0.03)
-    time.sleep(0.12)  # noqa: ASYNC251  blocking it is the point
+    time.sleep(0.2)  # noqa: ASYNC251  blocking it is the point
     await asyncio.sleep(0.03)
     ticker.cancel()
     found = await read(metrics, stand)
     slow = found["heliograph_loop_lag_seconds_count"]
-    assert slow - found["heliograph_loop_lag_seconds_bucket,le=0.05"] == 1
+    # a machine that stood still besides is seen, too
+    assert slow - found["heliograph_loop_lag_seconds_bucket,le=0.05"] >= 1
+    assert found["heliograph_loop_lag_seconds_sum"] > 0.1
 
 
 # ------------------------------------------------------------ who may read

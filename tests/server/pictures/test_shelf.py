@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.server.waiting import HANG, until
 
 from heliograph.errors import FinishError, StorageError
 from heliograph.server.faults import Busy
@@ -38,20 +39,24 @@ async def test_one_making_for_all_who_ask(tmp_path: Path) -> None:
 
 
 async def test_one_who_leaves_does_not_stop_the_others(tmp_path: Path) -> None:
-    may = asyncio.Event()
+    may, begun = asyncio.Event(), asyncio.Event()
+    made = 0
 
     async def make(folder: Path) -> None:
+        nonlocal made
+        made += 1
+        begun.set()
         await may.wait()
         (folder / "x").write_bytes(b"x")
 
     shelf = Shelf(tmp_path)
     first = asyncio.ensure_future(shelf.entry(ID, "a", make))
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(begun.wait(), HANG)
     second = asyncio.ensure_future(shelf.entry(ID, "a", make))
-    await asyncio.sleep(0.02)
     first.cancel()
     may.set()
     assert (await second / "x").exists()
+    assert made == 1
 
 
 async def test_what_fails_leaves_nothing_and_is_tried_again(tmp_path: Path) -> None:
@@ -96,14 +101,16 @@ def test_a_sweep_removes_what_was_never_finished(tmp_path: Path) -> None:
 async def test_only_so_many_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelves, "WAITING", 2)
     may = asyncio.Event()
+    begun: list[Path] = []
 
     async def make(folder: Path) -> None:
+        begun.append(folder)
         await may.wait()
         (folder / "x").write_bytes(b"x")
 
-    shelf = Shelf(tmp_path)
+    shelf = Shelf(tmp_path, at_once=2)
     waiting = [asyncio.ensure_future(shelf.entry(ID, name, make)) for name in "ab"]
-    await asyncio.sleep(0.02)
+    await until(lambda: len(begun) == 2)
     with pytest.raises(Busy):
         await shelf.entry(ID, "c", make)
     may.set()

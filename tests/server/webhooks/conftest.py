@@ -132,10 +132,3 @@ def a_job(state: JobState = JobState.DONE, **changes: Any) -> Job:
         "cost": 240_000,
     }
     return Job(**{**fields, **changes})
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; 5 s at most."""
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  what is waited for is in another server
-            await asyncio.sleep(0.01)

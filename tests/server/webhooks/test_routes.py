@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 from tests.server.pictures.conftest import a_caller, render, serving
-from tests.server.webhooks.conftest import START, Engine, Receiver, a_job, until
+from tests.server.waiting import until
+from tests.server.webhooks.conftest import START, Engine, Receiver, a_job
 
 from heliograph.accounts import Scope as Right
 from heliograph.errors import HeliographError

@@ -13,7 +13,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook as Judge
-from tests.server.webhooks.conftest import ANNA, BEN, START, Engine, Receiver, a_job, until
+from tests.server.waiting import HANG, until
+from tests.server.webhooks.conftest import ANNA, BEN, START, Engine, Receiver, a_job
 
 from heliograph.errors import ConfigurationError, InvalidRequest, RecordNotFound
 from heliograph.jobs import JobState
@@ -33,7 +34,7 @@ from heliograph.server.webhooks.signing import Memory, verify
 
 async def settled(webhooks: Webhooks, webhook: str, count: int = 1) -> list[deliveries.Delivery]:
     """The deliveries of a webhook once so many are at their end."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         while True:
             found = list(await webhooks.deliveries(ANNA, webhook))
             if sum(d.state is not State.PENDING for d in found) >= count:
@@ -43,7 +44,7 @@ async def settled(webhooks: Webhooks, webhook: str, count: int = 1) -> list[deli
 
 async def disabled(webhooks: Webhooks, webhook: str) -> str:
     """Why a webhook is disabled, once it is."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         while (found := (await webhooks.get(ANNA, webhook)).disabled) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return found
@@ -75,7 +76,7 @@ URL = "https://hooks.example.com/h"
 
 async def turn(engine: Engine, webhooks: Webhooks, webhook: str, tries: int) -> None:
     """Let time pass until an event was tried so often, or is at its end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         while True:
             (found, *_) = await webhooks.deliveries(ANNA, webhook)
             if found.tries >= tries or found.state is not State.PENDING:
@@ -155,14 +156,14 @@ async def test_killed_between_telling_and_writing_it_down(
         async def safe_post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
             await super().safe_post(url, body, headers)
             may.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
             raise AssertionError("it is dead by now")
 
     allowed = Allowed.of(f"localhost:{receiver.port}")
     async with engine.webhooks(outbound=Dying(allowed)) as webhooks:
         made = await webhooks.register(ANNA, receiver.url)
         await webhooks.deliver(a_job())
-        await asyncio.wait_for(may.wait(), 5)
+        await asyncio.wait_for(may.wait(), HANG)
     assert len(receiver.got) == 1
     async with engine.webhooks() as webhooks:
         await asyncio.sleep(0.05)
@@ -185,8 +186,9 @@ async def test_killed_between_the_two_cards(engine: Engine, receiver: Receiver) 
             replace(told, state=State.PENDING, version=0, next=START)  # as if it had never left
         )
         webhooks._wake.set()
-        while await engine.store.cabinet.cards(OPEN):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(HANG):
+            while await engine.store.cabinet.cards(OPEN):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     assert len(receiver.got) == 1
 
 
@@ -266,7 +268,7 @@ async def test_a_receiver_that_says_when(engine: Engine, receiver: Receiver) -> 
         made = (await webhooks.register(ANNA, receiver.url)).webhook
         await webhooks.deliver(a_job())
         await until(lambda: bool(receiver.got))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not (waiting := (await webhooks.deliveries(ANNA, made.id))[0]).attempts:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert waiting.next - START == timedelta(seconds=3000)

@@ -17,6 +17,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import uvicorn
+from tests.server.holding import Held, holding
+from tests.server.waiting import HANG, until
 
 from heliograph.accounts import SCOPES, ApiKey, Role, User, digest, key_id, new_id, new_key
 from heliograph.server.app import build
@@ -37,7 +39,7 @@ def emulated() -> Iterator[str]:
     assert child.stdout is not None
     url: str = json.loads(child.stdout.readline())["url"]
     yield url
-    child.communicate(timeout=20)
+    child.communicate(timeout=HANG)
 
 
 @dataclass
@@ -89,6 +91,15 @@ class House:
                 return lines
             await asyncio.sleep(0.02)
 
+    async def arrived(self, count: int = 1) -> None:
+        """Returns once so many calls of this gateway have reached the upstream."""
+        address = f"{self.upstream}/_emulator/ledger?project={self.project}"
+
+        async def enough() -> bool:
+            return len(await asyncio.to_thread(_get, address)) >= count
+
+        await until(enough)
+
     async def ours(self) -> int:
         """Micro-dollars settled in our own ledger."""
         rows = await self.gateway.client.costs("day")
@@ -106,14 +117,19 @@ async def running(
     upstream: str,
     project: str,
     keys: Mapping[str, str] | None = None,
+    way: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    """A gateway on a free port."""
+    """A gateway on a free port.
+
+    Args:
+        way: where calls go, when that is not the upstream itself.
+    """
     async with open_gateway(
         home=home,
-        base_url=upstream,
+        base_url=way or upstream,
         api_key=f"emu-project-{project}",
-        settings={"workers": 1, "server_drain": 5.0, **settings},
+        settings={"workers": 1, "server_drain": HANG, **settings},
     ) as gateway:
         keys = keys or await people(gateway)
         listening = socket.socket()
@@ -160,13 +176,20 @@ async def people(gateway: Gateway) -> Mapping[str, str]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, emulated: str) -> AsyncIterator[House]:
+async def held(emulated: str) -> AsyncIterator[Held]:
+    """The way of `house` to the upstream."""
+    async with holding(emulated) as found:
+        yield found
+
+
+@pytest.fixture
+async def house(tmp_path: Path, emulated: str, held: Held) -> AsyncIterator[House]:
     """A gateway; afterwards both ledgers are equal, or every difference is one in doubt."""
     project = uuid4().hex[:10]
-    async with running(tmp_path / "home", emulated, project) as found:
+    async with running(tmp_path / "home", emulated, project, way=held.url) as found:
         yield found
         lines = await found.bill()
         billed = sum(line["billed_micro"] for line in lines)
-        held = sum(balance.held for balance in await found.gateway.client.balances())
-        assert await found.ours() + held >= billed
-        assert held or await found.ours() == billed
+        reserved = sum(balance.held for balance in await found.gateway.client.balances())
+        assert await found.ours() + reserved >= billed
+        assert reserved or await found.ours() == billed

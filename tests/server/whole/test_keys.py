@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from tests.server.holding import Held
 from tests.server.whole.conftest import House
 
 
@@ -48,23 +49,27 @@ async def test_nobody_gets_the_twin_of_another_user(house: House) -> None:  # S2
     assert len(await house.bill()) == 2
 
 
-async def test_a_key_in_use_is_told_when_to_come_back(house: House) -> None:
+async def test_a_key_in_use_is_told_when_to_come_back(house: House, held: Held) -> None:
     headers = {"Idempotency-Key": "slow"}
-    first = asyncio.ensure_future(house.ask("anna", "A fox [[fault:delay_headers:1.0]]", headers))
-    await asyncio.sleep(0.3)
-    status, body, answer = await house.ask("anna", "A fox [[fault:delay_headers:1.0]]", headers)
+    held.hold()
+    first = asyncio.ensure_future(house.ask("anna", "A fox", headers))
+    await house.arrived()
+    status, body, answer = await house.ask("anna", "A fox", headers)
     assert (status, body["error"]["code"]) == (409, "idempotency_key_in_use")
     assert 1 <= int(answer["retry-after"]) <= 40
     assert body["error"]["heliograph"]["job"]
-    waiting = {**headers, "Prefer": "wait=20"}
-    joined = await house.ask("anna", "A fox [[fault:delay_headers:1.0]]", waiting)
+    waiting = {**headers, "Prefer": "wait=60"}
+    joining = asyncio.ensure_future(house.ask("anna", "A fox", waiting))
+    assert not first.done()
+    held.release()
+    joined = await joining
     assert joined[0] == (await first)[0] == 200
     assert joined[2]["x-heliograph-job"] == first.result()[2]["x-heliograph-job"]
     assert len(await house.bill()) == 1
 
 
 async def test_many_at_once_with_one_key_are_one_call(house: House) -> None:
-    headers = {"Idempotency-Key": "many", "Prefer": "wait=20"}
+    headers = {"Idempotency-Key": "many", "Prefer": "wait=60"}
     found = await asyncio.gather(*(house.ask("anna", "A fox", headers) for _ in range(30)))
     assert Counter(status for status, _, _ in found) == {200: 30}
     assert len({answer["x-heliograph-job"] for _, _, answer in found}) == 1
@@ -72,12 +77,16 @@ async def test_many_at_once_with_one_key_are_one_call(house: House) -> None:
     assert len(await house.bill()) == 1
 
 
-async def test_the_retry_of_an_sdk_joins_the_request_before_it(house: House) -> None:
-    prompt = "A fox [[fault:delay_headers:0.6]]"
+async def test_the_retry_of_an_sdk_joins_the_request_before_it(house: House, held: Held) -> None:
+    prompt = "A fox"
+    held.hold()
     first = asyncio.ensure_future(house.ask("anna", prompt))
+    await house.arrived()
+    retry = asyncio.ensure_future(house.ask("anna", prompt, {"x-stainless-retry-count": "1"}))
     await asyncio.sleep(0.2)
-    retry = await house.ask("anna", prompt, {"x-stainless-retry-count": "1"})
-    assert retry[0] == (await first)[0] == 200
+    assert not retry.done()
+    held.release()
+    assert (await retry)[0] == (await first)[0] == 200
     later = await house.ask("anna", prompt, {"x-stainless-retry-count": "2"})
     assert later[2]["idempotency-replayed"] == "true"
     # a request that is no retry is one of its own, and so is a retry of somebody else

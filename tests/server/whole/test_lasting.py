@@ -15,18 +15,20 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
+from tests.server.holding import Held, holding
+from tests.server.waiting import HANG, until
 from tests.server.whole.conftest import House, running
 
 from heliograph.server.faults import Busy
 
 
-async def test_a_client_that_hangs_up_finds_its_picture_later(house: House) -> None:  # F16
+async def test_a_client_that_hangs_up_finds_its_picture_later(  # F16
+    house: House, held: Held
+) -> None:
     parts = urlsplit(house.url)
 
-    async def leave(number: int) -> None:
-        body = json.dumps(
-            {"model": "gemini-3-pro-image", "prompt": f"A fox {number} [[fault:slow:0.5]]"}
-        )
+    async def begin(number: int) -> asyncio.StreamWriter:
+        body = json.dumps({"model": "gemini-3-pro-image", "prompt": f"A fox {number}"})
         _, writer = await asyncio.open_connection(parts.hostname, parts.port)
         head = (
             "POST /openai/v1/images/generations HTTP/1.1\r\n"
@@ -36,22 +38,26 @@ async def test_a_client_that_hangs_up_finds_its_picture_later(house: House) -> N
         )
         writer.write((head + body).encode())
         await writer.drain()
-        await asyncio.sleep(0.25)
-        writer.transport.abort()
+        return writer
 
-    await asyncio.gather(*(leave(number) for number in range(20)))
+    held.hold()
+    writers = await asyncio.gather(*(begin(number) for number in range(20)))
+    admission = house.gateway.admission
+    await until(lambda: admission.under_way + admission.waiting == 20)
+    await house.arrived()
+    for writer in writers:
+        writer.transport.abort()
+    held.release()
     found = await asyncio.gather(
         *(
             house.http.post(
                 f"{house.url}/openai/v1/images/generations",
-                data=json.dumps(
-                    {"model": "gemini-3-pro-image", "prompt": f"A fox {n} [[fault:slow:0.5]]"}
-                ),
+                data=json.dumps({"model": "gemini-3-pro-image", "prompt": f"A fox {n}"}),
                 headers={
                     "authorization": f"Bearer {house.keys['anna']}",
                     "idempotency-key": f"left-{n}",
                     "content-type": "application/json",
-                    "prefer": "wait=30",
+                    "prefer": "wait=60",
                 },
             )
             for n in range(20)
@@ -66,15 +72,21 @@ async def test_a_client_that_hangs_up_finds_its_picture_later(house: House) -> N
 async def test_a_late_answer_is_an_error_first_and_a_picture_then(  # F15
     tmp_path: Path, emulated: str
 ) -> None:
-    settings: dict[str, Any] = {"answer_timeout": 0.4, "late_timeout": 20.0}
-    async with running(tmp_path / "home", emulated, uuid4().hex[:10], **settings) as house:
+    settings: dict[str, Any] = {"answer_timeout": 0.4, "late_timeout": HANG}
+    project, home = uuid4().hex[:10], tmp_path / "home"
+    async with (
+        holding(emulated) as held,
+        running(home, emulated, project, way=held.url, **settings) as house,
+    ):
         headers = {"Idempotency-Key": "late"}
-        prompt = "A fox [[fault:delay-headers:1.5]]"
+        prompt = "A fox"
+        held.hold()
         status, body, answer = await house.ask("anna", prompt, headers)
         assert (status, body["error"]["code"]) == (504, "outcome_unknown")
         assert answer["x-should-retry"] == "false"
         job = body["error"]["heliograph"]["job"]
-        later = await house.ask("anna", prompt, {**headers, "Prefer": "wait=20"})
+        held.release()
+        later = await house.ask("anna", prompt, {**headers, "Prefer": "wait=60"})
         assert later[0] == 200
         assert later[2]["x-heliograph-job"] == job
         _, shown, _ = await house.call("anna", "GET", f"/api/v1/jobs/{job}")
@@ -83,16 +95,21 @@ async def test_a_late_answer_is_an_error_first_and_a_picture_then(  # F15
         assert await house.ours() == sum(line["billed_micro"] for line in await house.bill())
 
 
-async def test_a_gateway_that_stops_finishes_what_it_began(house: House) -> None:  # K24
-    asked = asyncio.ensure_future(house.ask("anna", "A fox [[fault:slow:0.8]]"))
-    await asyncio.sleep(0.4)
-    draining = asyncio.ensure_future(house.gateway.drain(10.0))
+async def test_a_gateway_that_stops_finishes_what_it_began(  # K24
+    house: House, held: Held
+) -> None:
+    held.hold()
+    asked = asyncio.ensure_future(house.ask("anna", "A fox"))
+    await house.arrived()
+    draining = asyncio.ensure_future(house.gateway.drain(HANG))
     await asyncio.sleep(0)
     async with house.http.get(f"{house.url}/readyz") as answer:
         assert answer.status == 503
     status, body, headers = await house.ask("ben", "A hare")
     assert (status, body["error"]["code"]) == (503, Busy.code)
     assert int(headers["retry-after"]) >= 1
+    assert not draining.done()
+    held.release()
     assert (await asked)[0] == 200
     assert await draining == ()
     assert len(await house.bill()) == 1
@@ -137,12 +154,9 @@ async def test_a_gateway_that_is_killed_goes_on_where_it_was(tmp_path: Path, emu
                 async with http.post(address, json=asked, headers=headers) as answer:
                     assert answer.status == 202, await answer.text()
                     jobs.append((await answer.json())["id"])
-        loop = asyncio.get_running_loop()
         async with serving(home, emulated, project) as gateway:
-            begun = loop.time()
             async with http.get(f"{gateway['url']}/readyz") as answer:
-                assert answer.status == 200
-            assert loop.time() - begun < 5.0
+                assert answer.status == 200, "it is ready before what it found is finished"
             states: Counter[str] = Counter()
             for job in jobs:
                 while True:

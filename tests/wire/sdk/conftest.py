@@ -29,7 +29,7 @@ def emulator(*arguments: str) -> Iterator[str]:
         yield json.loads(process.stdout.readline())["url"]
     finally:
         process.stdin.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
         process.stdout.close()
 
 

@@ -1,7 +1,6 @@
 """What the official SDK makes of every refusal and every error row."""
 
 import json
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -141,9 +140,8 @@ def test_broken_json_is_not_an_api_error(client: genai.Client) -> None:
 
 
 def test_no_retry_unless_told(clients: Callable[..., genai.Client]) -> None:
-    begun = time.monotonic()
-    error = raised(clients(), "no retry [[fault:high-demand*1]]")
-    assert (error.code, time.monotonic() - begun < 0.9) == (503, True)
+    # the fault strikes once: a second try would be answered
+    assert raised(clients(), "no retry [[fault:high-demand*1]]").code == 503
     told = types.HttpRetryOptions(attempts=3, initial_delay=0.01, jitter=0.0, max_delay=0.02)
     client = clients(retry_options=told)
     response = client.models.generate_content(model=PRO, contents="retry [[fault:high-demand*2]]")
