@@ -372,6 +372,7 @@ def revived(document: Mapping[str, Any]) -> HeliographError:
 def _by_code(kind: type[HeliographError]) -> dict[str, type[HeliographError]]:
     found = {kind.code: kind}
     for below in kind.__subclasses__():
-        if below.__module__ == __name__:  # errors made elsewhere are nobody's to keep
-            found |= _by_code(below)
+        # the product's own, the gateway's among them; others are nobody's to keep
+        if below.__module__.partition(".")[0] == __package__:
+            found = _by_code(below) | found
     return found

@@ -20,6 +20,7 @@ from heliograph.errors import (
     Problem,
     revived,
 )
+from heliograph.server.faults import Busy
 
 
 def kinds(kind: type[HeliographError] = HeliographError) -> Iterator[type[HeliographError]]:
@@ -52,6 +53,12 @@ def test_every_kind_comes_back_as_itself(kind: type[HeliographError]) -> None:
     assert again.as_dict() == error.as_dict()
     assert str(again) == str(error)
     assert again.args == (error.what,)
+
+
+def test_what_a_gateway_refused_comes_back_as_itself() -> None:
+    again = through_json(Busy("The gateway is stopping.", retry_after=10.0))
+    assert type(again) is Busy
+    assert (again.code, again.retry_after) == ("busy", 10.0)
 
 
 @given(

@@ -34,6 +34,31 @@ class Place:
             leave()
 
 
+class Turn:
+    """The right to the next place but so many, or to one already; await `place`, or give it up."""
+
+    def __init__(self, place: "asyncio.Future[Place]", give_up: Callable[[], None]) -> None:
+        self._place = place
+        self.give_up = give_up
+
+    @property
+    def has_come(self) -> bool:
+        """Whether `place` would not wait."""
+        return self._place.done()
+
+    async def place(self) -> Place:
+        """The place, once it is free.
+
+        Raises:
+            Busy: the gateway stops.
+        """
+        try:
+            return await self._place
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
+
+
 @dataclass(eq=False, kw_only=True)
 class _User:
     """What one user holds and waits for; forgotten when that is nothing."""
@@ -101,6 +126,24 @@ class Admission:
         """
         return self._give(user) if self.has_place(user, limit) else None
 
+    def line_up(self, user: str, limit: int) -> "Turn":
+        """A turn, taken in this moment: who has one is not refused any more.
+
+        Raises:
+            Busy: as many wait as may, or the gateway stops.
+            TooMany: as many of this user wait as may.
+        """
+        mine: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        place = self.enter_now(user, limit)
+        if place is not None:
+            mine.set_result(place)
+        else:
+            known = self._users.setdefault(user, _User())
+            known.waiting[mine] = limit
+            self._waiting += 1
+            self._line_up(user)
+        return Turn(mine, lambda: self._give_up(user, mine))
+
     def has_place(self, user: str, limit: int) -> bool:
         """Whether `enter_now` would give a place now; nothing is taken.
 
@@ -123,24 +166,7 @@ class Admission:
             Busy: as many wait as may, or the gateway stops.
             TooMany: as many of this user wait as may.
         """
-        place = self.enter_now(user, limit)
-        if place is not None:
-            return place
-        mine: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        known = self._users.setdefault(user, _User())
-        known.waiting[mine] = limit
-        self._waiting += 1
-        self._line_up(user)
-        try:
-            return await mine
-        except asyncio.CancelledError:
-            if mine in known.waiting:
-                del known.waiting[mine]
-                self._waiting -= 1
-                self._hand_out(user)
-            elif not mine.cancelled() and mine.exception() is None:
-                mine.result().leave()  # it came while its waiter went
-            raise
+        return await self.line_up(user, limit).place()
 
     async def drained(self) -> None:
         """Returns when no place is taken."""
@@ -157,6 +183,15 @@ class Admission:
         self._users = {name: known for name, known in self._users.items() if known.held}
         self._turns.clear()
         self._waiting = 0
+
+    def _give_up(self, user: str, mine: "asyncio.Future[Place]") -> None:
+        known = self._users.get(user)
+        if known is not None and mine in known.waiting:
+            del known.waiting[mine]
+            self._waiting -= 1
+            self._hand_out(user)
+        elif mine.done() and not mine.cancelled() and mine.exception() is None:
+            mine.result().leave()  # it came while its waiter went
 
     def _give(self, user: str) -> Place:
         self._free -= 1

@@ -31,7 +31,7 @@ from heliograph.jobs import Job, JobState, moved
 from heliograph.library import Store
 from heliograph.pipeline import Order
 from heliograph.ports import Accounts, Event, Jobs, Observer
-from heliograph.server.admission import Admission, Place
+from heliograph.server.admission import Admission, Turn
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.events import FINISHED, Hub, ignore
 from heliograph.server.faults import Busy, KeyInUse, is_final
@@ -221,19 +221,19 @@ class Gateway:
         weight = errand.count * expected_bytes(order.plan.size)
         under_way = sum(run.weight for run in self._runs.values())
         await refuse_low_disk(self.store.home, under_way + weight)
-        place = self.admission.enter_now(caller.user.id, self._at_once(caller))
+        # before the job is written down: what is refused leaves none behind
+        turn = self.admission.line_up(caller.user.id, self._at_once(caller))
+        state = JobState.RUNNING if turn.has_come else JobState.QUEUED
         try:
-            job = await self._new_job(errand, order, JobState.RUNNING if place else JobState.QUEUED)
+            job = await self._new_job(errand, order, state)
             since = job.created - JOIN_WITHIN if errand.retries else None
             there = await self.jobs.submit(job, joins_since=since)
         except BaseException:
-            if place is not None:
-                place.leave()
+            turn.give_up()
             raise
         if there is None:
-            return job, self._start(job, order, place, caller), order
-        if place is not None:
-            place.leave()
+            return job, self._start(job, order, turn, caller), order
+        turn.give_up()
         return there, self._join(there, job, errand), order
 
     def _join(self, there: Job, wanted: Job, errand: Errand) -> Run | None:
@@ -287,7 +287,7 @@ class Gateway:
 
     # ------------------------------------------------------------ working
 
-    def _start(self, job: Job, order: Order, place: Place | None, caller: Caller | None) -> Run:
+    def _start(self, job: Job, order: Order, turn: Turn | None, caller: Caller | None) -> Run:
         run = Run(
             job=job,
             order=order,
@@ -304,7 +304,7 @@ class Gateway:
 
         self.hub.begin(job.id, job.pictures, heard)
         limit = self._at_once(caller) if caller else self.settings.server_user_at_once
-        run.task = asyncio.ensure_future(self._work(run, order, place, limit))
+        run.task = asyncio.ensure_future(self._work(run, order, turn, limit))
 
         def over(task: "asyncio.Task[None]") -> None:
             del self._runs[job.id]
@@ -323,13 +323,13 @@ class Gateway:
         run.task.add_done_callback(over)
         return run
 
-    async def _work(self, run: Run, order: Order, place: Place | None, limit: int) -> None:
+    async def _work(self, run: Run, order: Order, turn: Turn | None, limit: int) -> None:
         outcomes: list[Result | HeliographError]
         try:
             outcomes = list(
                 await asyncio.gather(
                     *(
-                        self._picture(run, order, picture, place if n == 0 else None, limit)
+                        self._picture(run, order, picture, turn if n == 0 else None, limit)
                         for n, picture in enumerate(run.job.pictures)
                     )
                 )
@@ -341,14 +341,15 @@ class Gateway:
         await self._end(run, outcomes)
 
     async def _picture(
-        self, run: Run, order: Order, picture: str, place: Place | None, limit: int
+        self, run: Run, order: Order, picture: str, turn: Turn | None, limit: int
     ) -> Result | HeliographError:
         """One picture of a job, with a place of its own."""
         try:
             begun = time.monotonic()
-            if place is None:
+            turn = turn or self.admission.line_up(run.job.user, limit)
+            if not turn.has_come:
                 run.begun.set()  # it waits
-                place = await self.admission.enter(run.job.user, limit)
+            place = await turn.place()
             waited = {"waited": time.monotonic() - begun}
             self._observer(Event(name="admitted", job=picture, at=0.0, facts=waited))
             try:

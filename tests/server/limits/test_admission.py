@@ -249,6 +249,22 @@ async def test_the_time_that_is_told_follows_the_pace() -> None:
         place.leave()
 
 
+async def test_a_turn_is_taken_in_the_moment_it_is_asked_for() -> None:
+    admission = Admission(1, 1, 1)
+    first = admission.line_up("a", 9)
+    assert first.has_come
+    second = admission.line_up("b", 9)
+    assert not second.has_come
+    with pytest.raises(Busy):
+        admission.line_up("c", 9)
+    second.give_up()
+    third = admission.line_up("c", 9)
+    first.give_up()  # its place had come already, and goes on
+    assert third.has_come
+    (await third.place()).leave()
+    assert (admission.under_way, admission.waiting) == (0, 0)
+
+
 async def test_closing_ends_the_wait_and_drained_the_work() -> None:
     admission = Admission(1, 10, 10)
     await asyncio.wait_for(admission.drained(), HANG)

@@ -9,6 +9,8 @@ from tests.server.waiting import until
 from tests.server.whole.conftest import House
 
 from heliograph.accounts import Limits
+from heliograph.jobs import JobState
+from heliograph.server.admission import Admission
 
 
 async def price(house: House) -> int:
@@ -106,3 +108,17 @@ async def test_one_user_may_not_have_more_under_way_than_the_limit(  # S68
     watching.cancel()
     assert {status for status, _, _ in found} == {200}
     assert most <= 2
+
+
+async def test_whoever_is_refused_for_want_of_a_place_leaves_no_job(
+    house: House, held: Held
+) -> None:
+    house.gateway.admission = Admission(1, 2, 2)
+    held.hold()
+    asked = [asyncio.ensure_future(house.ask("anna", f"A fox {n}")) for n in range(12)]
+    await until(lambda: sum(task.done() for task in asked) == 9)
+    held.release()
+    found = await asyncio.gather(*asked)
+    assert Counter(status for status, _, _ in found) == {200: 3, 429: 9}
+    jobs = await house.gateway.jobs.jobs(limit=100)
+    assert [job.state for job in jobs] == [JobState.DONE] * 3
