@@ -107,8 +107,8 @@ KNOWN = (
     Difference(
         refused_by="gateway",
         concerns=says(rf"{ENUM}(?:\d+|\d+\.0)$"),
-        reason="Harm categories 1 to 6 are published, for models of another kind; the gateway takes "
-        "those alone that the models here know, which begin at 7.",
+        reason="Harm categories 1 to 6 are published, for models of another kind; the gateway "
+        "takes those alone that the models here know, which begin at 7.",
         example={"safetySettings": [{"category": 3}]},
     ),
     Difference(

@@ -138,7 +138,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     assert process.stdout is not None
     yield json.loads(process.stdout.readline())["url"]
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 @asynccontextmanager

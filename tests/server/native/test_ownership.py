@@ -187,7 +187,7 @@ async def test_names_of_casts_and_prompts_are_each_users_own(anna: Native, ben: 
     put = await anna.send("PUT", "/casts/lake", cast)
     assert put.status == 200, put.body
     assert (await ben.get("/casts/lake")).status == 404
-    assert (await ben.post("/plans", {"prompt": "@lake", "casts": ["lake"]})).status == 400
+    assert (await ben.post("/plans", {"prompt": "@lake", "casts": ["lake"]})).status == 404
     assert (await anna.post("/plans", {"prompt": "@lake", "casts": ["lake"]})).status == 200
     assert (await anna.send("DELETE", "/casts/lake")).status == 204
     prompt = {"prompt": "A ${colour} fox", "variables": {"colour": {"type": "colour"}}}

@@ -174,7 +174,7 @@ async def test_a_stream_gives_drafts_and_then_the_picture(
 async def test_a_stream_shows_that_it_lives(place: Place, key: str) -> None:
     import aiohttp
 
-    body = {"prompt": "a lake [[fault:delay-headers:2.6]]", "size": "1K", "stream": True}
+    body = {"prompt": "a lake [[fault:delay-headers:5]]", "size": "1K", "stream": True}
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session,
         session.post(f"{place.base}/images/generations", json=body) as answer,
@@ -191,7 +191,7 @@ async def test_an_early_failure_of_a_stream_is_a_plain_error(sdk: AsyncOpenAI) -
     assert caught.value.code == "content_policy"
 
 
-@pytest.mark.parametrize("settings", [{"silence_timeout": 1.6}])
+@pytest.mark.parametrize("settings", [{"silence_timeout": 4.0}])
 async def test_a_late_failure_of_a_stream_is_an_error_event(sdk: AsyncOpenAI) -> None:
     client = sdk.with_options(max_retries=0)
     stream = await client.images.generate(

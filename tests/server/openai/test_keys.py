@@ -11,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 from tests.e2e.conftest import Bill
 from tests.server.openai.conftest import Place
+from tests.server.waiting import HANG, until
 
 KEYED = {"Idempotency-Key": "order-1"}
 
@@ -67,7 +68,7 @@ async def test_a_refusal_is_replayed_without_a_call(sdk: AsyncOpenAI, bill: Bill
 
 
 async def test_a_key_in_use_is_a_conflict(place: Place, key: str, bill: Bill) -> None:
-    body = {"prompt": "a lake [[fault:delay-headers:1.5]]", "size": "1K"}
+    body = {"prompt": "a lake [[fault:delay-headers:5]]", "size": "1K"}
 
     async def ask(session: aiohttp.ClientSession, **headers: str) -> tuple[int, str]:
         async with session.post(
@@ -78,9 +79,9 @@ async def test_a_key_in_use_is_a_conflict(place: Place, key: str, bill: Bill) ->
 
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
         first = asyncio.ensure_future(ask(session))
-        await asyncio.sleep(0.5)
+        await until(lambda: place.gateway.admission.under_way == 1)
         assert await ask(session) == (409, "idempotency_key_in_use")
-        assert await ask(session, Prefer="wait=20") == (200, "")
+        assert await ask(session, Prefer="wait=60") == (200, "")
         assert await first == (200, "")
     assert len(bill.lines) == 1
 
@@ -178,8 +179,8 @@ async def test_s74_a_connection_dropped_before_the_answer_is_one_bill(
     place: Place, key: str, bill: Bill
 ) -> None:
     """The SDK gives up waiting and sends it again by itself, twice at most."""
-    async with AsyncOpenAI(base_url=place.base, api_key=key, timeout=1.0) as client:
-        made = await client.images.generate(prompt="a lake [[fault:delay-headers:1.6]]", size="1K")
+    async with AsyncOpenAI(base_url=place.base, api_key=key, timeout=2.0) as client:
+        made = await client.images.generate(prompt="a lake [[fault:delay-headers:2.6]]", size="1K")
     assert made.data
     assert len(bill.lines) == 1
 
@@ -195,15 +196,15 @@ async def test_f16_a_client_that_leaves_loses_nothing(place: Place, key: str, bi
         with pytest.raises(openai.APITimeoutError):
             await client.images.edit(
                 image=("a.png", _png(), "image/png"),
-                prompt="a lake [[fault:delay-headers:1.2]]",
+                prompt="a lake [[fault:delay-headers:5]]",
                 size="1K",
                 extra_headers=KEYED,
             )
-        answer = await client.with_options(timeout=20.0).images.with_raw_response.edit(
+        answer = await client.with_options(timeout=HANG).images.with_raw_response.edit(
             image=("a.png", _png(), "image/png"),
-            prompt="a lake [[fault:delay-headers:1.2]]",
+            prompt="a lake [[fault:delay-headers:5]]",
             size="1K",
-            extra_headers={**KEYED, "Prefer": "wait=20"},
+            extra_headers={**KEYED, "Prefer": "wait=60"},
         )
     assert answer.parse().data
     assert len(bill.lines) == 1

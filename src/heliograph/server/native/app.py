@@ -65,7 +65,7 @@ def build(gateway: Gateway) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         if not made:
-            made.update(document(app))
+            made.update(document(app, model=gateway.settings.model))
         return made
 
     app.openapi = openapi  # type: ignore[method-assign]

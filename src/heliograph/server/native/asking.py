@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import InvalidRequest, Problem
+from heliograph.casts import Casts
+from heliograph.errors import InvalidRequest, Problem, RecordNotFound
 from heliograph.server.faults import UnsupportedMedia
-from heliograph.server.native.desk import Desk
+from heliograph.server.native.conflicts import with_what_is_kept
+from heliograph.server.native.desk import Desk, absent
 from heliograph.server.native.shapes.wanted import Finish as FinishWanted
 from heliograph.server.native.shapes.wanted import (
     KeptPicture,
@@ -37,13 +39,14 @@ async def options_of(wanted: TurnSettings, desk: Desk) -> dict[str, Any]:
     """What was set, as fields of `Request`.
 
     Raises:
-        RecordNotFound: an image is not the caller's.
+        RecordNotFound: an image or a cast is not the caller's.
         UnsupportedMedia: a picture that came along is none.
     """
     given = wanted.model_fields_set
     found = {name: getattr(wanted, name) for name in _PLAIN if name in given}
     found |= {name: tuple(getattr(wanted, name)) for name in _LISTS if name in given}
     found = {name: value for name, value in found.items() if value is not None}
+    await _casts(wanted.casts, desk)
     if wanted.references:
         found["references"] = await _references(wanted.references, desk)
     if wanted.region is not None:
@@ -78,7 +81,17 @@ async def picture_of(spelled: KeptPicture | SentPicture, field: str, desk: Desk)
     if isinstance(spelled, SentPicture):
         return await _bytes(spelled, field)
     record = await desk.gateway.record(desk.caller, spelled.image)
-    return await desk.gateway.client.picture(record)
+    with with_what_is_kept():
+        return await desk.gateway.client.picture(record)
+
+
+async def _casts(names: Sequence[str], desk: Desk) -> None:
+    kept = Casts(desk.gateway.client.store, desk.caller.user.id)
+    for name in dict.fromkeys(names):
+        try:
+            await kept.find(name)
+        except RecordNotFound:
+            raise absent("cast") from None
 
 
 async def _references(

@@ -3,8 +3,11 @@
 Invariant: a cast that is replaced or removed takes no image with it.
 """
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from fastapi.responses import Response
+from pydantic import Field
 
 from heliograph.accounts import Scope
 from heliograph.casts import Casts, KeptCast
@@ -12,6 +15,7 @@ from heliograph.errors import RecordNotFound
 from heliograph.server.native import telling
 from heliograph.server.native.asking import references_of
 from heliograph.server.native.desk import At, Desk, absent, needs
+from heliograph.server.native.documents import fails
 from heliograph.server.native.reading import StrictRoute
 from heliograph.server.native.shapes import session as shape
 from heliograph.server.native.shapes.image import Size
@@ -19,6 +23,8 @@ from heliograph.server.native.shapes.plain import Links
 from heliograph.server.native.shapes.wanted import Label
 
 router = APIRouter(route_class=StrictRoute, tags=["casts"])
+# there is room for -1, -2 …, by which prompts call its images
+CastName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,36}$", examples=["hero"])]
 READ, MANAGE = [needs(Scope.READ)], [needs(Scope.MANAGE)]
 
 
@@ -34,8 +40,8 @@ async def get_cast(name: Label, desk: At) -> shape.Cast:
     return _told(await _find(desk, name))
 
 
-@router.put("/casts/{name}", dependencies=MANAGE)
-async def put_cast(name: Label, wanted: shape.CastWanted, desk: At) -> shape.Cast:
+@router.put("/casts/{name}", dependencies=MANAGE, responses=fails(409))
+async def put_cast(name: CastName, wanted: shape.CastWanted, desk: At) -> shape.Cast:
     """Keep a set of references under a name, instead of what had it before."""
     references = await references_of(wanted.references, desk)
     kept = await _casts(desk).add(name, references, description=wanted.description, force=True)

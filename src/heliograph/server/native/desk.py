@@ -77,7 +77,8 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,255}$",
-        description="The same key means the same request: one charge, however often it is sent.",
+        description="The same key means the same request: one charge, however often it is sent. "
+        "A UUID is a good one.",
         examples=["3f0f8c9e-1f0b-4a3c-9a55-2f6f3f1b7c11"],
     ),
 ]

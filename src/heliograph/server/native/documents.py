@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from heliograph.server.native import alternatives
 from heliograph.server.native.problems import EXAMPLE, MEDIA_TYPE, ProblemDetails
 
 ABOUT = """\
@@ -25,6 +26,8 @@ REFERENCE = "#/components/schemas/{model}"
 # what any route may answer besides its own
 ALWAYS = (400, 401, 403, 429, 503)
 WITH_BODY = (413, 415)
+# fields of which the alternatives say everything
+_DECIDED = {"model", "size", "aspect", "pixels", "use", "thinking", "ground", "tier"}
 _METHODS = ("get", "put", "post", "delete", "patch")
 _WORDS = {
     400: "The request is wrong; `problems` says where.",
@@ -67,8 +70,12 @@ def _failure(status: int) -> dict[str, Any]:
     return found
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The whole document."""
+def document(app: FastAPI, *, model: str | None = None) -> dict[str, Any]:
+    """The whole document.
+
+    Args:
+        model: what a request without a model gets; None is the usual one.
+    """
     made = get_openapi(
         title=app.title,
         version=app.version,
@@ -85,6 +92,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     problem = ProblemDetails.model_json_schema(ref_template=REFERENCE)
     schemas |= problem.pop("$defs", {})
     schemas[ProblemDetails.__name__] = problem
+    _say_alternatives(schemas, model)
     parts["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this gateway."},
     }
@@ -95,6 +103,25 @@ def document(app: FastAPI) -> dict[str, Any]:
             if method in path:
                 _complete(path[method])
     return made
+
+
+def _say_alternatives(schemas: dict[str, Any], model: str | None) -> None:
+    """What goes together, beside what each field may be by itself."""
+    for name, ways in (
+        ("Wanted", alternatives.wanted(default=model, batch=True)),
+        ("JobWanted", alternatives.wanted(default=model, batch=False)),
+        ("TurnWanted", alternatives.turn()),
+        ("SessionWanted", alternatives.beginning(default=model)),
+        ("ExportWanted", alternatives.export(default=model)),
+    ):
+        schema = schemas[name]
+        for field in {each for way in ways for each in way["properties"]} & _DECIDED:
+            # the alternatives say which; here is what it is for
+            own = schema["properties"][field]
+            said = own.get("anyOf", [{}])[0] | own
+            kept = {key: said[key] for key in ("title", "description", "examples") if key in said}
+            schema["properties"][field] = {"type": ["string", "null"], **kept}
+        schema["anyOf"] = ways
 
 
 def _complete(operation: dict[str, Any]) -> None:

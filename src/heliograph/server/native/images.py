@@ -5,7 +5,8 @@ taken out again.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,18 +16,22 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from heliograph.accounts import Scope
+from heliograph.errors import FinishError
+from heliograph.planning import plan as make_plan
 from heliograph.ports import Search
 from heliograph.server.native import telling
 from heliograph.server.native.asking import finish_of
+from heliograph.server.native.conflicts import Conflict, with_what_is_kept
 from heliograph.server.native.desk import At, absent, needs
 from heliograph.server.native.documents import fails
 from heliograph.server.native.paging import cursor_after, place_of
 from heliograph.server.native.reading import StrictRoute
 from heliograph.server.native.shapes import image as shape
 from heliograph.server.native.shapes.plain import Asked, Cursor, Flag, Id, Limit, Looked, Moment
-from heliograph.server.native.shapes.wanted import Finish, ModelId, Pixels, Tag, Use
+from heliograph.server.native.shapes.wanted import Finish as FinishWanted
+from heliograph.server.native.shapes.wanted import ModelId, Pixels, Tag, Use
 from heliograph.server.pictures.serve import Shown, serve
-from heliograph.types import Export
+from heliograph.types import Export, Request
 
 router = APIRouter(route_class=StrictRoute, tags=["images"])
 READ, MANAGE = [needs(Scope.READ)], [needs(Scope.MANAGE)]
@@ -42,7 +47,7 @@ class ImageQuery(Looked):
             Field(
                 min_length=1,
                 max_length=200,
-                pattern=r"^[^\x00]+$",
+                pattern=r"^\s*[^\s\x00]+(?:\s+[^\s\x00]+){0,49}\s*$",
                 description="Words that all stand in the prompt, whatever their case.",
             ),
         ]
@@ -76,7 +81,7 @@ class ExportWanted(Asked):
 
     pixels: Pixels | None = None
     use: Use | None = None
-    finish: Finish | None = None
+    finish: FinishWanted | None = None
 
 
 @router.get("/images", dependencies=READ)
@@ -143,14 +148,30 @@ async def restore_image(image_id: Id, desk: At) -> shape.Image:
     return telling.image(desk, record)
 
 
-@router.post("/images/{image_id}/exports", dependencies=READ, responses=fails(404, 422))
+@router.post("/images/{image_id}/exports", dependencies=READ, responses=fails(404, 409, 422))
 async def export_image(image_id: Id, wanted: ExportWanted, desk: At) -> shape.Exports:
     """Make finished files of an image again, at no cost."""
     record = await desk.gateway.record(desk.caller, image_id)
     options: dict[str, Any] = wanted.model_dump(exclude={"finish"}, exclude_none=True)
-    made = await desk.gateway.client.export(record.id, **options, finish=finish_of(wanted.finish))
+    finish, default = finish_of(wanted.finish), desk.gateway.settings.model
+    # what no picture can be made into is wrong by itself
+    make_plan(Request(prompt="export", **options, finish=finish), default_model=default)
+    # what is left to refuse is more than this picture has
+    with with_what_is_kept(), _small_enough():
+        made = await desk.gateway.client.export(record.id, **options, finish=finish)
     below = f"{telling.PREFIX}/images/{record.id}"
     return shape.Exports(image=record.id, items=[_exported(each, below) for each in made])
+
+
+@contextmanager
+def _small_enough() -> Iterator[None]:
+    """How few bytes a picture can have depends on what it shows."""
+    try:
+        yield
+    except FinishError as error:
+        if "reached" not in error.facts:
+            raise
+        raise Conflict(error.what, why=error.why, remedy=error.remedy) from error
 
 
 def _exported(made: Export, below: str) -> shape.ExportedFile:

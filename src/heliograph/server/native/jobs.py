@@ -17,6 +17,7 @@ from heliograph.server.caller import Errand
 from heliograph.server.headers import usd
 from heliograph.server.native import telling
 from heliograph.server.native.asking import request_of
+from heliograph.server.native.conflicts import decided, with_what_is_kept
 from heliograph.server.native.desk import At, Desk, IdempotencyKey, Prefer, needs
 from heliograph.server.native.documents import fails
 from heliograph.server.native.paging import cursor_after, place_of
@@ -78,7 +79,8 @@ async def submit_job(
     """
     del idempotency_key, prefer  # read with the other headers, as all faces do
     request = await request_of(wanted, desk)
-    return await take_on(desk, request, response, route="POST /jobs", count=wanted.count)
+    with with_what_is_kept(decided(wanted)):
+        return await take_on(desk, request, response, route="POST /jobs", count=wanted.count)
 
 
 async def take_on(

@@ -9,6 +9,7 @@ from heliograph.planning.catalogue import Model
 from heliograph.planning.load import catalogue
 from heliograph.server.native import telling
 from heliograph.server.native.asking import request_of
+from heliograph.server.native.conflicts import decided, with_what_is_kept
 from heliograph.server.native.desk import At, absent, needs
 from heliograph.server.native.documents import fails
 from heliograph.server.native.reading import StrictRoute
@@ -21,12 +22,13 @@ router = APIRouter(route_class=StrictRoute)
 READ = [needs(Scope.READ)]
 
 
-@router.post("/plans", tags=["plans"], dependencies=READ, responses=fails(404))
+@router.post("/plans", tags=["plans"], dependencies=READ, responses=fails(404, 409))
 async def make_plan(wanted: Wanted, desk: At) -> shape.Plan:
     """Check and price a request. Free; nothing is sent or written."""
     request = await request_of(wanted, desk)
     request = replace(request, owner=desk.caller.user.id, access=desk.caller.key.id)
-    plan = await desk.gateway.client.plan_request(request)
+    with with_what_is_kept(decided(wanted)):
+        plan = await desk.gateway.client.plan_request(request)
     return telling.plan(plan, simulated=desk.gateway.simulated)
 
 

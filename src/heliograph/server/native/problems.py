@@ -17,15 +17,28 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from heliograph.errors import FinishError, HeliographError, InvalidRequest, Problem, StorageError
-from heliograph.server.faults import Fault, MethodNotAllowed, StorageLow, UnsupportedMedia, verdict
+from heliograph.server.faults import (
+    Fault,
+    MethodNotAllowed,
+    StorageLow,
+    UnsupportedMedia,
+    Verdict,
+    verdict,
+)
 from heliograph.server.hardening import Internal
 from heliograph.server.native.shapes.plain import Id, Told
+from heliograph.server.ready import ready
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "Problem"  # its name among the document's schemas
 INSUFFICIENT_STORAGE = 507
 SHOWN = 80  # characters of a value that are repeated
-_TITLES = {429: "Too many requests", 507: "Insufficient storage"}
+_TITLES = {
+    **{each.value: each.phrase for each in HTTPStatus},
+    429: "Too many requests",
+    507: "Insufficient storage",
+}
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class WrongField(Told):
@@ -79,16 +92,24 @@ EXAMPLE = {
 
 def status_of(error: HeliographError) -> int:
     """The HTTP status of an error on this face."""
-    return INSUFFICIENT_STORAGE if isinstance(error, StorageLow) else verdict(error).status
+    return _status(error, verdict(error))
+
+
+def _status(error: HeliographError, found: Verdict) -> int:
+    return INSUFFICIENT_STORAGE if isinstance(error, StorageLow) else found.status
 
 
 def details(error: HeliographError, request_id: str) -> dict[str, Any]:
     """An error as the document that is sent."""
-    found, status = verdict(error), status_of(error)
+    return _details(error, request_id, verdict(error))
+
+
+def _details(error: HeliographError, request_id: str, found: Verdict) -> dict[str, Any]:
+    status = _status(error, found)
     job = error.facts.get("job")
     return {
         "type": f"urn:heliograph:problem:{found.code}",
-        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "title": _TITLES[status],
         "status": status,
         "detail": _detail(error, status),
         "instance": f"urn:heliograph:request:{request_id}",
@@ -120,10 +141,17 @@ def error_response(
     error: HeliographError, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An error as this face's answer."""
-    body = details(error, request_id)
+    return _written(error, request_id, headers) if headers else ready(error, request_id, _written)
+
+
+def _written(
+    error: HeliographError, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    found = verdict(error)
+    body = _details(error, request_id, found)
     # prompts and field values may be any text
-    data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-    sent = {**verdict(error).headers, **(headers or {}), "cache-control": "no-store"}
+    data = _encode(body).encode("utf-8", "replace")
+    sent = {**found.headers, **(headers or {}), "cache-control": "no-store"}
     return Response(data, status_code=body["status"], media_type=MEDIA_TYPE, headers=sent)
 
 

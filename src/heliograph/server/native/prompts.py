@@ -13,7 +13,9 @@ from heliograph.accounts import Scope
 from heliograph.errors import RecordNotFound
 from heliograph.prompts import Collection, Template, count, expand, parse, read_template
 from heliograph.server.native import telling
+from heliograph.server.native.conflicts import with_what_is_kept
 from heliograph.server.native.desk import At, Desk, absent, needs
+from heliograph.server.native.documents import fails
 from heliograph.server.native.reading import StrictRoute
 from heliograph.server.native.shapes import session as shape
 from heliograph.server.native.shapes.plain import MOST, Links
@@ -66,18 +68,20 @@ async def delete_prompt(name: shape.PromptName, desk: At) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/prompts/{name}/render", dependencies=READ)
+@router.post("/prompts/{name}/render", dependencies=READ, responses=fails(409))
 async def render_prompt(name: shape.PromptName, filling: shape.Filling, desk: At) -> shape.Rendered:
     """Fill in the places of a prompt, and let its wildcards come out. Free."""
     template = await _find(desk, name)
     lists = Collection(desk.gateway.store.home).lists
-    tree = parse(template.filled(filling.values))
     seeds = range(filling.seed, filling.seed + filling.number)
-    return shape.Rendered(
-        name=name,
-        texts=[expand(tree, seed, lists) for seed in seeds],
-        ways=min(count(tree, lists), MOST),
-    )
+    # which values it takes, and which word lists it needs, the prompt says as it is kept now
+    with with_what_is_kept():
+        tree = parse(template.filled(filling.values))
+        return shape.Rendered(
+            name=name,
+            texts=[expand(tree, seed, lists) for seed in seeds],
+            ways=min(count(tree, lists), MOST),
+        )
 
 
 def _kind(desk: Desk) -> str:

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from heliograph.accounts import Scope
-from heliograph.errors import RecordNotFound
+from heliograph.errors import InvalidRequest, Problem, RecordNotFound
 from heliograph.jobs import Job
 from heliograph.server.native import telling
 from heliograph.server.native.asking import options_of, picture_of
+from heliograph.server.native.conflicts import decided, inherited, with_what_is_kept
 from heliograph.server.native.desk import At, Desk, IdempotencyKey, Prefer, absent, needs
 from heliograph.server.native.documents import fails
 from heliograph.server.native.jobs import ACCEPTED, REFUSALS, take_on
@@ -24,6 +25,8 @@ from heliograph.server.native.shapes import session as shape
 from heliograph.server.native.shapes.plain import Flag, Id, Limit, Links, Looked, money
 from heliograph.server.native.shapes.wanted import KeptPicture, SessionWanted, TurnWanted
 from heliograph.sessions import Session
+from heliograph.sessions.marks import wrong_name
+from heliograph.sessions.tree import SHOWN
 
 router = APIRouter(route_class=StrictRoute, tags=["sessions"])
 READ, MANAGE = [needs(Scope.READ)], [needs(Scope.MANAGE)]
@@ -80,19 +83,21 @@ async def begin_session(
 ) -> images.Job:
     """Change a picture by words, which begins a session; the image of the job names it."""
     del idempotency_key, prefer
-    options = await options_of(wanted, desk)
+    options = _in_dollars(await options_of(wanted, desk))
     of: Any
     if isinstance(wanted.of, KeptPicture):
         of = (await desk.gateway.record(desk.caller, wanted.of.image)).id
     else:
         of = await picture_of(wanted.of, "of", desk)
     asked = await _before(desk, "POST /sessions")
-    request = await desk.sessions(own=True).request(
-        wanted.prompt, of=of, drop=wanted.drop, options=options
-    )
-    if isinstance(asked.get("session"), str):
-        request = replace(request, session=asked["session"])
-    return await take_on(desk, request, response, route="POST /sessions")
+    goes_on = isinstance(wanted.of, KeptPicture)
+    with with_what_is_kept(inherited(wanted) if goes_on else decided(wanted)):
+        request = await desk.sessions(own=True).request(
+            wanted.prompt, of=of, drop=wanted.drop, options=options
+        )
+        if isinstance(asked.get("session"), str):
+            request = replace(request, session=asked["session"])
+        return await take_on(desk, request, response, route="POST /sessions")
 
 
 @router.get("/sessions/{session_id}", dependencies=READ)
@@ -120,17 +125,26 @@ async def take_turn(
     """Change a version by words; what is not said stays as it is in that version."""
     del idempotency_key, prefer
     route = "POST /sessions/{id}/turns"
-    options = await options_of(wanted, desk)
+    options = _in_dollars(await options_of(wanted, desk))
     of = wanted.of
     if of is None:
         # where the session stands has moved on; the same key still means the same turn
         asked = await _before(desk, route)
         follows = asked.get("follows")
         of = follows if asked.get("session") == session_id and isinstance(follows, str) else None
-    request = await desk.sessions(own=True).request(
-        wanted.prompt, of=of, session=session_id, drop=wanted.drop, options=options
-    )
-    return await take_on(desk, request, response, route=route)
+    with with_what_is_kept(inherited(wanted)):
+        request = await desk.sessions(own=True).request(
+            wanted.prompt, of=of, session=session_id, drop=wanted.drop, options=options
+        )
+        return await take_on(desk, request, response, route=route)
+
+
+def _in_dollars(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as a session takes them: its limit is dollars, as people write them."""
+    micro = options.get("max_cost")
+    if micro is None:
+        return options
+    return {**options, "max_cost": f"{micro // 10**6}.{micro % 10**6:06d}"}
 
 
 async def _before(desk: Desk, route: str) -> Mapping[str, Any]:
@@ -143,13 +157,15 @@ async def _before(desk: Desk, route: str) -> Mapping[str, Any]:
     return job.request or {} if job is not None else {}
 
 
-@router.patch("/sessions/{session_id}", dependencies=MANAGE)
+@router.patch("/sessions/{session_id}", dependencies=MANAGE, responses=fails(409))
 async def mark_session(session_id: Id, marks: shape.Marks, desk: At) -> shape.Session:
     """Name, star or put out of sight a session."""
     return _told(desk, await _marked(desk, session_id, None, marks))
 
 
-@router.patch("/sessions/{session_id}/versions/{image_id}", dependencies=MANAGE)
+@router.patch(
+    "/sessions/{session_id}/versions/{image_id}", dependencies=MANAGE, responses=fails(409)
+)
 async def mark_version(session_id: Id, image_id: Id, marks: shape.Marks, desk: At) -> shape.Session:
     """Name, star or put out of sight a version."""
     tree = await desk.sessions().find(session_id)
@@ -159,9 +175,15 @@ async def mark_version(session_id: Id, image_id: Id, marks: shape.Marks, desk: A
 
 
 async def _marked(desk: Desk, session_id: str, version: str | None, marks: shape.Marks) -> Session:
-    return await desk.sessions().mark(
-        session_id, version, name=marks.name, starred=marks.starred, deleted=marks.deleted
-    )
+    why = wrong_name((marks.name or "").strip())
+    if why is not None:
+        problem = Problem(field="name", value=(marks.name or "")[:SHOWN], message=why)
+        raise InvalidRequest([problem])
+    # what is left to refuse is a name that something else has
+    with with_what_is_kept():
+        return await desk.sessions().mark(
+            session_id, version, name=marks.name, starred=marks.starred, deleted=marks.deleted
+        )
 
 
 @router.post("/sessions/{session_id}/undo", dependencies=MANAGE)
@@ -176,10 +198,11 @@ async def redo(session_id: Id, desk: At) -> shape.Session:
     return _told(desk, await desk.sessions().redo(session_id))
 
 
-@router.post("/sessions/{session_id}/branch", dependencies=MANAGE)
+@router.post("/sessions/{session_id}/branch", dependencies=MANAGE, responses=fails(409))
 async def branch(session_id: Id, to: shape.Branch, desk: At) -> shape.Session:
     """Go to any version; the next turn changes that one."""
-    return _told(desk, await desk.sessions().branch(to.version, session=session_id))
+    with with_what_is_kept():
+        return _told(desk, await desk.sessions().branch(to.version, session=session_id))
 
 
 def _links(session_id: str) -> Links:

@@ -25,6 +25,7 @@ MOST_MESSAGES = 256
 LONGEST_NAME = 512
 # OpenAI's tiers by what we call them
 _TIERS = {"auto": None, "default": None, "flex": "flex", "priority": "priority"}
+_ROLES = ("system", "developer", "user", "assistant")
 _EFFORTS = ("minimal", "low", "medium", "high")
 _NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
     "n": ((1,), "must be 1 here; images/generations makes several."),
@@ -89,8 +90,9 @@ def read_chat(body: Fields, *, default_model: str, keep: Keep) -> Wanted:
     fields = _sampling(body, dict(options.fields))
     stream = body.flag("stream") or False
     counts_usage = body.group("stream_options").flag("include_usage") or False
-    user = body.text("safety_identifier", most=LONGEST_NAME)
-    user = user or body.text("user", most=LONGEST_NAME) or None
+    newer = body.text("safety_identifier", most=LONGEST_NAME)
+    older = body.text("user", most=LONGEST_NAME)
+    user = newer or older or None
     if talk.system:
         fields["system"] = "\n\n".join([*talk.system, *filter(None, [fields.get("system")])])
     prompt, pictures, notes = _told(talk, model)
@@ -163,7 +165,9 @@ def _talk(body: Fields) -> _Talk:
 
 
 def _message(message: Fields, talk: _Talk) -> None:
-    role = message.choice("role", ("system", "developer", "user", "assistant")) or "user"
+    role = message.choice("role", _ROLES) or "user"
+    if "role" not in message:
+        message.refuse("role", f"must be one of {', '.join(_ROLES)}.", _ROLES)
     message.text("name", most=LONGEST_NAME)
     if "name" in message:
         message.refuse("name", "is nothing these models take.")
@@ -192,7 +196,7 @@ def _message(message: Fields, talk: _Talk) -> None:
     if role in ("system", "developer"):
         if turn.pictures:
             message.refuse("content", "must be text in a system message.")
-        talk.system += turn.texts
+        talk.system += [text for text in turn.texts if text.strip()]
     else:
         talk.turns.append(turn)
 
@@ -209,8 +213,12 @@ def _text(turn: _Turn, text: str) -> None:
 
 def _part(part: Fields, turn: _Turn) -> None:
     kind = part.choice("type", ("text", "image_url"))
+    if "type" not in part:
+        part.refuse("type", "must be text or image_url.", ("text", "image_url"))
     if kind == "text":
         text = part.text("text")
+        if "text" not in part:
+            part.refuse("text", "is missing.")
         if text is not None:
             _text(turn, text)
     elif kind == "image_url":

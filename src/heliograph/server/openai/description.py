@@ -1,28 +1,20 @@
 """The OpenAPI document of this face.
 
-Invariant: it names every parameter that the readers know and no other (a test holds them
-together), with the values that are taken.
+Invariant: it names no parameter that the readers do not know (a test holds them together), with
+the values that are taken.
 """
 
 from typing import Any
 
-from heliograph.server.openai.images import FORMATS, LONGEST_NAME, MOST
-from heliograph.server.openai.shape import QUALITIES
+from heliograph.planning import DEFAULT_MODEL
+from heliograph.planning.load import catalogue
+from heliograph.server.openai import bodies
+from heliograph.server.openai.bodies import Schema, words
+from heliograph.server.openai.images import FORMATS
 
-Schema = dict[str, Any]
-_PROMPT: Schema = {"type": "string", "minLength": 1, "example": "A lighthouse at dawn"}
 _TEXT: Schema = {"type": "string"}
-_FLAG: Schema = {"type": "boolean"}
+_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _OBJECT: Schema = {"type": "object"}
-_RATIO: Schema = {"type": "string", "example": "16:9"}
-
-
-def _words(*known: str) -> Schema:
-    return {"type": "string", "enum": list(known)}
-
-
-def _whole(low: int, high: int) -> Schema:
-    return {"type": "integer", "minimum": low, "maximum": high}
 
 
 def _object(properties: dict[str, Schema], *required: str, closed: bool = True) -> Schema:
@@ -32,103 +24,6 @@ def _object(properties: dict[str, Schema], *required: str, closed: bool = True) 
     return {**found, "additionalProperties": False} if closed else found
 
 
-_MODEL: Schema = {
-    "type": "string",
-    "description": "An id of GET models; also with models/ or google/ before it.",
-    "example": "gemini-3-pro-image",
-}
-_SIZE: Schema = {
-    "type": "string",
-    "description": "WIDTHxHEIGHT, delivered exactly; 512, 1K, 2K or 4K; or auto.",
-    "example": "3840x2160",
-}
-_IMAGE_CONFIG = _object({"aspect_ratio": _RATIO, "image_size": _words("512", "1K", "2K", "4K")})
-_OURS = _object(
-    {
-        "strict": _FLAG,
-        "fresh": _FLAG,
-        "allow_downgrade": _FLAG,
-        "include_thoughts": _FLAG,
-        "protect": _FLAG,
-        "feather": _whole(0, 256),
-        "ground": _words("web", "images"),
-        "thinking": _TEXT,
-        "system": _TEXT,
-        "tier": _words("standard", "flex", "priority"),
-        "seed": _whole(-(2**31), 2**31 - 1),
-        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-        "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-        "tags": {"type": "array", "items": _TEXT},
-        "fallback": {"type": "array", "items": _TEXT},
-        "casts": {"type": "array", "items": _TEXT},
-        "max_cost": {"type": "string", "description": "Dollars.", "example": "0.30"},
-        "images": _words("parts", "markdown"),
-    }
-)
-_COMMON: dict[str, Schema] = {
-    "model": _MODEL,
-    "size": _SIZE,
-    "quality": _words(*QUALITIES),
-    "moderation": _words("auto", "low"),
-    "aspect_ratio": _RATIO,
-    "image_config": _IMAGE_CONFIG,
-    "modalities": {"type": "array", "items": _words("image", "text")},
-    "generation_config": _OBJECT,
-    "safety_settings": {"type": "array", "items": _OBJECT},
-    "tools": {"type": "array", "items": _OBJECT},
-    "extra_body": _object({"google": _OBJECT}),
-    "heliograph": _OURS,
-    "stream": _FLAG,
-    "user": {"type": "string", "maxLength": LONGEST_NAME},
-    "safety_identifier": {"type": "string", "maxLength": LONGEST_NAME},
-}
-_IMAGES: dict[str, Schema] = {
-    "prompt": _PROMPT,
-    **_COMMON,
-    "n": _whole(1, MOST),
-    "background": _words("auto", "opaque"),
-    "output_format": _words(*FORMATS),
-    "output_compression": _whole(0, 100),
-    "response_format": _words("b64_json", "url"),
-    "partial_images": _whole(0, 3),
-}
-_FILE: Schema = {"type": "string", "format": "binary"}
-_EDIT_FORM: dict[str, Schema] = {
-    **_IMAGES,
-    "image": {"type": "array", "items": _FILE},
-    "mask": {**_FILE, "description": "A PNG; what is transparent is changed."},
-    "input_fidelity": _words("high"),
-}
-_INLINE = _object({"image_url": {"type": "string", "example": "data:image/png;base64,…"}})
-_EDIT_JSON: dict[str, Schema] = {
-    **_IMAGES,
-    "images": {"type": "array", "items": _INLINE},
-    "mask": _INLINE,
-    "input_fidelity": _words("high"),
-}
-_CHAT: dict[str, Schema] = {
-    **_COMMON,
-    "messages": {
-        "type": "array",
-        "minItems": 1,
-        "items": _object(
-            {
-                "role": _words("system", "developer", "user", "assistant"),
-                "content": {"description": "Text, or parts of text and image_url."},
-            },
-            "role",
-            closed=False,
-        ),
-        "example": [{"role": "user", "content": "A lighthouse at dawn"}],
-    },
-    "seed": _whole(-(2**31), 2**31 - 1),
-    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-    "reasoning_effort": _words("minimal", "low", "medium", "high"),
-    "service_tier": _words("auto", "default", "flex", "priority"),
-    "stream_options": _object({"include_usage": _FLAG}),
-    "web_search_options": _object({}),
-}
 _ERROR = _object(
     {
         "error": _object(
@@ -145,12 +40,13 @@ _ERROR = _object(
     "error",
 )
 _USAGE: Schema = _OBJECT
+_EVENT = _object({"event": _TEXT, "data": _TEXT}, "data", closed=False)
 _MADE = _object(
     {
         "created": {"type": "integer"},
         "data": {"type": "array", "items": _OBJECT},
         "background": _TEXT,
-        "output_format": _words(*FORMATS),
+        "output_format": words(*FORMATS),
         "quality": _TEXT,
         "size": _TEXT,
         "usage": _USAGE,
@@ -162,7 +58,7 @@ _MADE = _object(
 _ANSWERED = _object(
     {
         "id": _TEXT,
-        "object": _words("chat.completion"),
+        "object": words("chat.completion"),
         "created": {"type": "integer"},
         "model": _TEXT,
         "choices": {"type": "array", "items": _OBJECT},
@@ -175,7 +71,7 @@ _ANSWERED = _object(
 _MODEL_ROW = _object(
     {
         "id": _TEXT,
-        "object": _words("model"),
+        "object": words("model"),
         "created": {"type": "integer"},
         "owned_by": _TEXT,
         "shutdown_date": {"type": ["string", "null"]},
@@ -200,16 +96,34 @@ _REFUSALS = (
 )
 
 
-def description() -> dict[str, Any]:
-    """The document, OpenAPI 3.1; its paths are below `/openai/v1`."""
-    generation = {"application/json": {"schema": _object(_IMAGES, "prompt")}}
-    edit = {
-        "multipart/form-data": {"schema": _object(_EDIT_FORM, "prompt", "image")},
-        "application/json": {"schema": _object(_EDIT_JSON, "prompt", "images")},
+def description(model: str | None = None) -> dict[str, Any]:
+    """The document, OpenAPI 3.1; its paths are below `/openai/v1`.
+
+    Args:
+        model: what a request without a model gets; None is the usual one.
+    """
+    default = model if model in {row.id for row in catalogue().live} else DEFAULT_MODEL
+    schemas: dict[str, Schema] = {"Error": _ERROR}
+    kinds = {
+        "Generation": bodies.generation,
+        "Edit": bodies.edit,
+        "EditForm": bodies.form,
+        "Chat": bodies.chat,
     }
-    chat = {"application/json": {"schema": _object(_CHAT, "messages")}}
-    models = _object({"object": _words("list"), "data": {"type": "array", "items": _MODEL_ROW}})
-    name = {"name": "model", "in": "path", "required": True, "schema": _MODEL}
+    asked = {}
+    for kind, one in kinds.items():
+        named = {f"{kind}.{row}": body for row, body in bodies.for_each(one, default).items()}
+        schemas |= named
+        asked[kind] = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in named]}
+    generation = {"application/json": {"schema": asked["Generation"]}}
+    edit = {
+        "multipart/form-data": {"schema": asked["EditForm"]},
+        "application/json": {"schema": asked["Edit"]},
+    }
+    chat = {"application/json": {"schema": asked["Chat"]}}
+    some: Schema = {"type": "string", "pattern": _ID, "example": default}
+    models = _object({"object": words("list"), "data": {"type": "array", "items": _MODEL_ROW}})
+    name = {"name": "model", "in": "path", "required": True, "schema": some}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -221,7 +135,7 @@ def description() -> dict[str, Any]:
         "security": [{"key": []}],
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": _ERROR},
+            "schemas": schemas,
         },
         "paths": {
             "/images/generations": {"post": _post("Make pictures", generation, _MADE)},
@@ -248,7 +162,7 @@ def _post(summary: str, content: dict[str, Any], made: Schema) -> dict[str, Any]
         "description": "The same key gives the same picture and one charge.",
     }
     answers = _answers(made)
-    answers["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    answers["200"]["content"]["text/event-stream"] = {"schema": _EVENT}
     return {
         "summary": summary,
         "parameters": [key],

@@ -21,6 +21,7 @@ from heliograph.errors import (
     StorageError,
 )
 from heliograph.server.faults import Fault, Verdict, verdict
+from heliograph.server.ready import ready
 
 _TYPES = {
     401: "authentication_error",
@@ -52,6 +53,7 @@ _PARAMS: Mapping[str, str] = {
     "safety": "safety_settings",
     **{name: f"heliograph.{name}" for name in _OWN},
 }
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _SHOWN = ("job", "verdict", "pixels", "expected", "finish_reason", "simulated", "quota", "replayed")
 
 
@@ -88,11 +90,13 @@ def renamed(error: InvalidRequest) -> InvalidRequest:
 
 def error_response(error: HeliographError, request_id: str) -> Response:
     """The answer to a request that failed, in the envelope of OpenAI's API."""
+    return ready(error, request_id, _written)
+
+
+def _written(error: HeliographError, request_id: str) -> Response:
     found = verdict(error)
     return Response(
-        json.dumps({"error": document(error, request_id)}, ensure_ascii=False).encode(
-            "utf-8", "replace"
-        ),
+        _encode({"error": _document(error, request_id, found)}).encode("utf-8", "replace"),
         status_code=found.status,
         media_type="application/json",
         headers={**found.headers, **_headers(error), "x-request-id": request_id},
@@ -101,9 +105,12 @@ def error_response(error: HeliographError, request_id: str) -> Response:
 
 def document(error: HeliographError, request_id: str) -> dict[str, Any]:
     """What stands under `error`; in event streams, too."""
-    found = verdict(error)
+    return _document(error, request_id, verdict(error))
+
+
+def _document(error: HeliographError, request_id: str, found: Verdict) -> dict[str, Any]:
     return {
-        "message": _clean(_message(error)),
+        "message": _clean(_message(error, found)),
         "type": _type(found),
         "param": _param(error),
         "code": found.code,
@@ -120,10 +127,10 @@ def document(error: HeliographError, request_id: str) -> dict[str, Any]:
     }
 
 
-def _message(error: HeliographError) -> str:
+def _message(error: HeliographError, found: Verdict) -> str:
     if isinstance(error, FinishError):
         return error.what  # why a decoder refuses names its parts
-    if verdict(error).status >= 500 and isinstance(error, StorageError | ConfigurationError):
+    if found.status >= 500 and isinstance(error, StorageError | ConfigurationError):
         if isinstance(error, Fault):
             return str(error)
         # what they say names folders, hosts and settings, which are the operator's

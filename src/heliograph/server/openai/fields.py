@@ -95,6 +95,8 @@ class Fields:
         value = self.raw(name)
         if self._is_form and isinstance(value, str) and _WHOLE.fullmatch(value):
             value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # in JSON 4.0 is the same whole number as 4
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from heliograph.accounts import Scope
-from heliograph.errors import HeliographError, InvalidRequest
+from heliograph.casts import Casts
+from heliograph.errors import HeliographError, InvalidRequest, RecordNotFound
 from heliograph.planning import DEFAULT_MODEL
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.faults import TooLarge, UnsupportedMedia
@@ -101,7 +102,7 @@ class Face:
     @_enveloped
     async def document(self, _: Request) -> Response:
         """GET openapi.json"""
-        return JSONResponse(description())
+        return JSONResponse(description(self._gateway.settings.model))
 
     @_enveloped
     async def model(self, request: Request) -> Response:
@@ -215,6 +216,7 @@ class Face:
 
         async def perform() -> Done:
             try:
+                await self._refuse_unknown_casts(errand)
                 return await self._gateway.perform(errand)
             except InvalidRequest as error:
                 raise renamed(error) from error
@@ -225,6 +227,15 @@ class Face:
         self._under_way.add(work)
         work.add_done_callback(self._over)
         return work
+
+    async def _refuse_unknown_casts(self, errand: Errand) -> None:
+        kept = Casts(self._gateway.client.store, errand.caller.user.id)
+        for name in errand.request.casts:
+            try:
+                await kept.find(name)
+            except RecordNotFound:
+                what = f"There is no such cast: {name[:40]}."
+                raise RecordNotFound(what, facts={"field": "heliograph.casts"}) from None
 
     def _over(self, work: "asyncio.Task[Done]") -> None:
         self._under_way.discard(work)

@@ -2,13 +2,33 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from heliograph.prompts.template import KINDS
 from heliograph.server.native.shapes.image import Image, Size
 from heliograph.server.native.shapes.plain import INTEGRAL, NAME, Asked, Links, Moment, Money, Told
-from heliograph.server.native.shapes.wanted import Aspect, KeptReference, Label, SentReference, Tag
+from heliograph.server.native.shapes.wanted import (
+    SAYS,
+    KeptReference,
+    Label,
+    SentReference,
+    Tag,
+)
+from heliograph.sessions.tree import SHOWN
 
-Name = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+# what can be printed; a number would be taken for one of a version
+_PRINTED = r"[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$"
+Name = Annotated[
+    str,
+    Field(
+        max_length=SHOWN,
+        pattern=f"^{_PRINTED}",
+        json_schema_extra={
+            "pattern": f"^(?!#?[0-9]+$){_PRINTED}",
+            "format": "session-name",
+        },
+    ),
+]
 
 
 class SessionBrief(Told):
@@ -61,7 +81,10 @@ class Session(Told):
 class Marks(Asked):
     """What people say of a session or a version; what is left out stays."""
 
-    name: Name | None = Field(default=None, description='"" takes a name away.')
+    name: Name | None = Field(
+        default=None,
+        description='Printable, and no number; "" takes a name away.',
+    )
     starred: bool | None = None
     deleted: bool | None = Field(default=None, description="Out of sight, or back.")
 
@@ -81,7 +104,10 @@ class CastWanted(Asked):
     """A set of references for one look across many images."""
 
     description: Annotated[str, Field(max_length=4000)] = ""
-    references: Annotated[list[KeptReference | SentReference], Field(min_length=1, max_length=14)]
+    references: Annotated[
+        list[KeptReference | SentReference],
+        Field(min_length=1, max_length=14, description="No two have one name."),
+    ]
 
 
 class CastImage(Told):
@@ -122,10 +148,34 @@ Words = Annotated[str, Field(min_length=1, max_length=2000, pattern=NAME)]
 class VariableWanted(Asked):
     """One place of a prompt, `${name}`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "properties": {
+                        "type": {"enum": [kind for kind in KINDS if kind != "choice"]},
+                        "choices": {"enum": [None, []]},
+                    }
+                },
+                {
+                    "properties": {
+                        "type": {"const": "choice"},
+                        "choices": {"type": "array", "minItems": 1},
+                    },
+                    "required": ["type", "choices"],
+                },
+            ]
+        }
+    )
+
     type: Literal["text", "words", "number", "integer", "choice", "colour"] = "text"
     help: Annotated[str, Field(max_length=400, pattern=r"^[^\x00]*$")] | None = None
-    default: Words | None = Field(default=None, description="Without it, it must be given.")
-    choices: Annotated[list[Words], Field(max_length=100)] | None = None
+    default: Words | None = Field(
+        default=None, description="A value of its type. Without it, it must be given."
+    )
+    choices: Annotated[list[Words], Field(max_length=100)] | None = Field(
+        default=None, description="Of the type `choice`, and of no other."
+    )
 
 
 class PromptWanted(Asked):
@@ -134,15 +184,21 @@ class PromptWanted(Asked):
     title: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] = ""
     about: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""
     tags: Annotated[list[Tag], Field(max_length=20)] = Field(default=[])
-    aspect: Aspect | None = None
-    prompt: Annotated[str, Field(min_length=1, max_length=20_000, pattern=r"[^\s\x00-\x20]")] = (
-        Field(
-            description="The text, with places as `${name}` and wildcards as `{red|blue}`.",
-            examples=["A ${colour} fox in {snow|rain}"],
-        )
+    aspect: (
+        Annotated[str, Field(pattern=r"^[1-9][0-9]?:[1-9][0-9]?$", examples=["16:9"])] | None
+    ) = Field(default=None, description="The ratio that it is made for.")
+    prompt: Annotated[str, Field(min_length=1, max_length=20_000, pattern=SAYS)] = Field(
+        description="The text, with places as `${name}` and wildcards as `{red|blue}`; a brace "
+        "that is meant is `\\{` or `\\}`.",
+        examples=["A ${colour} fox in {snow|rain}"],
+        json_schema_extra={"format": "template"},
     )
     variables: dict[VariableName, VariableWanted] = Field(
-        default={}, max_length=50, examples=[{"colour": {"type": "colour", "default": "red"}}]
+        default={},
+        max_length=50,
+        description="One for each place of the prompt, by its name, and no other.",
+        examples=[{"colour": {"type": "colour", "default": "red"}}],
+        json_schema_extra={"additionalProperties": False},
     )
 
 
@@ -180,7 +236,10 @@ class Filling(Asked):
     """What to fill in."""
 
     values: dict[VariableName, Annotated[str, Field(max_length=2000)]] = Field(
-        default={}, max_length=50, description="By name of variable."
+        default={},
+        max_length=50,
+        description="By name of variable.",
+        json_schema_extra={"additionalProperties": False},
     )
     seed: Annotated[int, Field(ge=0, le=2**31 - 1), INTEGRAL] = Field(
         default=0, description="Which way wildcards come out."

@@ -7,27 +7,29 @@ decides.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from heliograph.planning.load import catalogue
 from heliograph.server.native.shapes.plain import INTEGRAL, Asked, Id, Micro
+from heliograph.sessions.inherit import INHERITED
 
 MOST_BASE64 = 28_000_000  # characters: 20 MB of image
 MOST_COUNT = 10  # pictures of one job
-LONGEST_PROMPT = 100_000  # characters; what a model takes is less
+LONGEST_PROMPT = 100_000  # characters; in some scripts a model reads fewer
 SEED = 2**31 - 1  # the API takes 32 bits with a sign
 
 _SAFETY = catalogue().safety
-_BASE64 = re.compile(r"^[A-Za-z0-9+/]*={0,2}$")
-# text that says something, and nothing that text cannot hold
-SAYS = r"^[^\x00]*[^\s\x00-\x20\x85\xa0][^\x00]*$"
+_LIVE = tuple(row.id for row in catalogue().live)
+_BASE64 = re.compile(r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")
+# something to see
+SAYS = r"[^\s\x00-\x20\x7f-\xa0]"
 
 Prompt = Annotated[
     str,
     Field(
         min_length=1,
         max_length=LONGEST_PROMPT,
-        pattern=r"[^\s\x00-\x20\x7f-\xa0]",
+        pattern=SAYS,
         description="What to draw, in words. `@name` means the reference or cast of that name.",
         examples=["A lighthouse on a basalt cliff at golden hour, long exposure"],
     ),
@@ -53,9 +55,9 @@ Use = Annotated[
     Field(
         min_length=1,
         max_length=100,
-        pattern=r"\S",
-        description="A named use, such as a paper size with its density.",
-        examples=["A3 print at 300 dpi"],
+        pattern=SAYS,
+        description="A named use, a paper size with its density, or a width for the web.",
+        examples=["10x15 cm at 150 dpi"],
     ),
 ]
 ModelId = Annotated[
@@ -72,7 +74,9 @@ Label = Annotated[
     Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", examples=["hero"]),
 ]
 Role = Literal["object", "character", "style", "subject", "scene", "pose"]
-Pixel = Annotated[int, Field(ge=0, le=100_000), INTEGRAL]
+FARTHEST = 100_000  # px from an edge
+Pixel = Annotated[int, Field(ge=0, le=FARTHEST), INTEGRAL]
+_BOX = [{"type": "integer", "minimum": low, "maximum": FARTHEST} for low in (0, 0, 1, 1)]
 
 
 def _listed(words: tuple[str, ...]) -> Any:
@@ -86,6 +90,18 @@ def _listed(words: tuple[str, ...]) -> Any:
     return Annotated[str, BeforeValidator(check), Field(json_schema_extra={"enum": list(words)})]
 
 
+def _bytes_of(name: str) -> Any:
+    """Base64 of a file: the format says all that a schema can."""
+
+    def say(schema: dict[str, Any]) -> None:
+        for bound in ("pattern", "minLength", "maxLength"):
+            schema.pop(bound, None)
+        schema["format"] = name
+
+    bounds = StringConstraints(min_length=4, max_length=MOST_BASE64, pattern=_BASE64.pattern)
+    return Annotated[str, bounds, Field(json_schema_extra=say)]
+
+
 class KeptPicture(Asked):
     """A picture that is here already."""
 
@@ -95,11 +111,18 @@ class KeptPicture(Asked):
 class SentPicture(Asked):
     """A picture that comes with the request."""
 
-    data: Annotated[
-        str, StringConstraints(min_length=4, max_length=MOST_BASE64, pattern=_BASE64.pattern)
-    ] = Field(
-        description="The bytes of a PNG, JPEG or WebP, in base64; what it is, is found out.",
-        json_schema_extra={"contentEncoding": "base64"},
+    data: _bytes_of("picture") = Field(  # type: ignore[valid-type]
+        description="The bytes of one whole PNG, JPEG or WebP, in base64: at most 20 MB and 64 "
+        "megapixels. What it is, is found out."
+    )
+
+
+class SentMask(SentPicture):
+    """An area of a picture, drawn."""
+
+    data: _bytes_of("mask") = Field(  # type: ignore[valid-type]
+        description="The bytes of a PNG, in base64, white or transparent where the picture is to "
+        "be changed, of the same ratio as the picture."
     )
 
 
@@ -122,10 +145,27 @@ class Finish(Asked):
     format: Literal["jpeg", "png", "webp", "avif", "tiff"] | None = Field(
         default=None, description="Without it that of the original."
     )
-    quality: Annotated[int, Field(ge=1, le=100), INTEGRAL] | None = None
+    quality: Annotated[int, Field(ge=1, le=100), INTEGRAL] | None = Field(
+        default=None, description="Of jpeg, webp and avif; png and tiff lose nothing."
+    )
     max_bytes: Annotated[int, Field(ge=1024, le=10**12), INTEGRAL] | None = Field(
         default=None, description="Quality is lowered until the file is no larger."
     )
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"format": {"enum": ["jpeg", "webp", "avif", None]}}},
+                {
+                    "properties": {
+                        "format": {"enum": ["png", "tiff"]},
+                        "quality": {"type": "null"},
+                    },
+                    "required": ["format"],
+                },
+            ]
+        }
+    )
+
     dpi: Annotated[int, Field(ge=1, le=2400), INTEGRAL] | None = Field(
         default=None, description="Density to write into the file."
     )
@@ -154,9 +194,14 @@ class TurnSettings(Asked):
     pixels: Pixels | None = None
     use: Use | None = None
     references: Annotated[
-        list[KeptReference | SentReference], Field(max_length=14, description="Input images.")
+        list[KeptReference | SentReference],
+        Field(
+            max_length=14,
+            description="Input images. No two have one name. A model takes 14 in all, with the "
+            "picture that is changed and those of casts.",
+        ),
     ] = Field(default=[])
-    system: Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT, pattern=r"\S")] | None = (
+    system: Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT, pattern=SAYS)] | None = (
         Field(default=None, description="System instruction.")
     )
     temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
@@ -179,7 +224,12 @@ class TurnSettings(Asked):
     )
     tags: Annotated[list[Tag], Field(max_length=20)] = Field(default=[])
     fallback: Annotated[
-        list[ModelId], Field(max_length=5, description="Models to ask when the first cannot.")
+        list[_listed(_LIVE)],  # type: ignore[valid-type]
+        Field(
+            max_length=5,
+            description="Models to ask when the first cannot, each once; each must be able to "
+            "make this picture.",
+        ),
     ] = Field(default=[])
     allow_downgrade: bool = Field(
         default=False, description="A fallback may make a smaller picture."
@@ -193,13 +243,23 @@ class TurnSettings(Asked):
     context: Annotated[str, Field(pattern=r"^(all|lineage|last-[1-9][0-9]{0,2})$")] | None = Field(
         default=None, description="What of the session goes back to the model."
     )
-    region: Annotated[list[Pixel], Field(min_length=4, max_length=4)] | None = Field(
-        default=None, description="What to change: x, y, width, height in px."
+    region: (
+        Annotated[
+            list[Pixel], Field(min_length=4, max_length=4, json_schema_extra={"prefixItems": _BOX})
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="What to change: x, y, width, height in px, within that picture.",
     )
-    mask: SentPicture | None = Field(
+    mask: SentMask | None = Field(
         default=None, description="Or a PNG, white where the picture is to be changed."
     )
-    protect: bool = Field(default=False, description="Put everything else back as it was.")
+    protect: bool = Field(
+        default=False,
+        description="Put everything else back as it was; the picture has a ratio of the model "
+        "then, and the file is no jpeg, webp or avif.",
+    )
     feather: Annotated[int, Field(ge=0, le=256), INTEGRAL] | None = Field(
         default=None, description="Soft edge in px."
     )
@@ -211,7 +271,7 @@ class Wanted(TurnSettings):
 
     prompt: Prompt
     base: KeptPicture | SentPicture | None = Field(
-        default=None, description="A picture that is to be changed."
+        default=None, description="A picture that is to be changed; not beside `follows`."
     )
     session: Id | None = Field(default=None, description="Session that the picture belongs to.")
     follows: Id | None = Field(
@@ -239,7 +299,7 @@ class TurnWanted(TurnSettings):
             examples=["2"],
         )
     )
-    drop: Annotated[list[str], Field(max_length=40)] = Field(
+    drop: Annotated[list[_listed(INHERITED)], Field(max_length=40)] = Field(  # type: ignore[valid-type]
         default=[], description="Settings that are not taken over from that version."
     )
 
@@ -249,6 +309,6 @@ class SessionWanted(TurnSettings):
 
     prompt: Prompt
     of: KeptPicture | SentPicture = Field(description="The picture to change.")
-    drop: Annotated[list[str], Field(max_length=40)] = Field(
+    drop: Annotated[list[_listed(INHERITED)], Field(max_length=40)] = Field(  # type: ignore[valid-type]
         default=[], description="Settings that are not taken over from that picture."
     )
