@@ -1,6 +1,7 @@
 """`python -m heliograph.emulator` as another program sees it."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -46,6 +47,8 @@ def spawn() -> Iterator[Spawn]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # glibc learns to keep large blocks for itself, and then nobody can see what is held
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 20)},
         )
         started.append(process)
         assert process.stdout is not None

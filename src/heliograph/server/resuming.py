@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from heliograph.client import AsyncHeliograph
-from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown, StorageError
+from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown
 from heliograph.jobs import Job, JobState, adopted, moved
 from heliograph.journal import UNSENT
 from heliograph.library import Store
@@ -51,17 +51,23 @@ async def look_for_orphans(gateway: Taker) -> None:
         living = await asyncio.to_thread(lease.living)
         if known is None or known - living:
             try:
-                await resume(gateway)
-                known = living
-            except StorageError as error:
+                is_done = await resume(gateway)
+            except (HeliographError, OSError) as error:
                 LOG.warning("open jobs could not be looked up: %s", error)
+                is_done = False
+            # what could not be taken up now is tried again at the next look
+            known = living if is_done else None
         else:
             known = living
         await asyncio.sleep(ORPHANS)
 
 
-async def resume(gateway: Taker) -> None:
-    """Take up every open job of this library that no living process works on."""
+async def resume(gateway: Taker) -> bool:
+    """Take up every open job of this library that no living process works on.
+
+    Returns:
+        Whether none is left that could not be taken up.
+    """
     store = gateway.store
     found = await store.jobs.open_jobs(store.lease.library)
     # looked up after the jobs: whoever has one of them is here, or is gone for good
@@ -69,13 +75,16 @@ async def resume(gateway: Taker) -> None:
     orphans = [job for job in found if job.owner not in living and not gateway.works_on(job.id)]
     if orphans:
         await gateway.client.recover()  # what their calls had brought by then is theirs
+    is_done = True
     for job in orphans:
         try:
             await _take_up(job, gateway)
         except CallTaken:
-            continue  # another process was quicker
-        except HeliographError as error:
+            is_done = False  # another process was quicker, or the job has moved on: look again
+        except (HeliographError, OSError) as error:
+            is_done = False
             LOG.warning("job %s could not be taken up: %s", job.id, error)
+    return is_done
 
 
 async def _take_up(job: Job, gateway: Taker) -> None:
