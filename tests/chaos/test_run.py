@@ -97,3 +97,4 @@ async def test_all_rows_hold() -> None:
     broken = [f"{row.row.id}: {each}" for row in report.rows for each in row.complaints[:3]]
     assert not broken, "\n".join(broken)
     assert report.holds
+    assert report.seconds < 360
