@@ -298,6 +298,9 @@ async def test_open_jobs_are_those_of_a_library_oldest_first(jobs: Jobs) -> None
     assert [job.id for job in await jobs.open_jobs("library-1")] == ["0008", "0009", "0004", "0003"]
     assert await jobs.open_jobs("library-2") == await jobs.open_jobs("") == ()
     assert [await jobs.count_open(user) for user in ("ada", "bob", "eve")] == [2, 2, 0]
+    await jobs.submit(a_job("000a", owner="process-2"))
+    assert await jobs.open_owners("library-1") == {"process-1", "process-2"}
+    assert await jobs.open_owners("library-2") == frozenset()
     found = await jobs.jobs(user="bob", states=(JobState.QUEUED, JobState.CANCELLED), limit=9)
     assert [job.id for job in found] == ["0000", "0009"]
     assert len(await jobs.jobs(limit=3)) == 3

@@ -127,5 +127,8 @@ class Jobs(Protocol):
     async def open_jobs(self, library: str) -> Sequence[Job]:
         """All jobs of a library that are not at their end, oldest first."""
 
+    async def open_owners(self, library: str) -> frozenset[str]:
+        """Who those jobs belong to, alive or not."""
+
     async def count_open(self, user: str) -> int:
         """How many jobs of a user are not at their end."""

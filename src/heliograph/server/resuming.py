@@ -44,30 +44,24 @@ class Taker(Protocol):
 
 
 async def look_for_orphans(gateway: Taker) -> None:
-    """Take up what gateways before this one had left, and those beside it, whenever one dies."""
-    lease = gateway.store.lease
-    known: frozenset[str] | None = None  # who lived when we looked last
+    """Take up what gateways before this one had left, and those beside it, whenever one dies.
+
+    Each look asks whose jobs are open, not who has died since the last one: a gateway may come
+    and go between two looks, and what could not be taken up at one is there at the next.
+    """
+    store = gateway.store
     while True:
-        living = await asyncio.to_thread(lease.living)
-        if known is None or known - living:
-            try:
-                is_done = await resume(gateway)
-            except (HeliographError, OSError) as error:
-                LOG.warning("open jobs could not be looked up: %s", error)
-                is_done = False
-            # what could not be taken up now is tried again at the next look
-            known = living if is_done else None
-        else:
-            known = living
+        try:
+            owners = await store.jobs.open_owners(store.lease.library)
+            if owners - await asyncio.to_thread(store.lease.living):
+                await resume(gateway)
+        except (HeliographError, OSError) as error:
+            LOG.warning("open jobs could not be looked up: %s", error)
         await asyncio.sleep(ORPHANS)
 
 
-async def resume(gateway: Taker) -> bool:
-    """Take up every open job of this library that no living process works on.
-
-    Returns:
-        Whether none is left that could not be taken up.
-    """
+async def resume(gateway: Taker) -> None:
+    """Take up every open job of this library that no living process works on."""
     store = gateway.store
     found = await store.jobs.open_jobs(store.lease.library)
     # looked up after the jobs: whoever has one of them is here, or is gone for good
@@ -75,16 +69,13 @@ async def resume(gateway: Taker) -> bool:
     orphans = [job for job in found if job.owner not in living and not gateway.works_on(job.id)]
     if orphans:
         await gateway.client.recover()  # what their calls had brought by then is theirs
-    is_done = True
     for job in orphans:
         try:
             await _take_up(job, gateway)
         except CallTaken:
-            is_done = False  # another process was quicker, or the job has moved on: look again
+            continue  # another process was quicker, or the job has moved on
         except (HeliographError, OSError) as error:
-            is_done = False
             LOG.warning("job %s could not be taken up: %s", job.id, error)
-    return is_done
 
 
 async def _take_up(job: Job, gateway: Taker) -> None:

@@ -96,6 +96,9 @@ class MemoryJobs:
         mine = [job for job in self._jobs.values() if job.library == library and job.state.is_open]
         return _in_order(mine)
 
+    async def open_owners(self, library: str) -> frozenset[str]:
+        return frozenset(job.owner for job in await self.open_jobs(library))
+
     async def count_open(self, user: str) -> int:
         return sum(job.user == user and job.state.is_open for job in self._jobs.values())
 

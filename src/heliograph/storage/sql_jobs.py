@@ -143,6 +143,10 @@ class SqlJobs:
         mine = select(jobs).where(_is_open, jobs.c.library == library)
         return await self._read(mine.order_by(jobs.c.created, jobs.c.id))
 
+    async def open_owners(self, library: str) -> frozenset[str]:
+        owners = select(jobs.c.owner).where(_is_open, jobs.c.library == library).distinct()
+        return await self._database.read(lambda c: frozenset(c.scalars(owners)))
+
     async def count_open(self, user: str) -> int:
         count = select(func.count()).select_from(jobs).where(_is_open, jobs.c.user_id == user)
         return int(await self._database.read(lambda connection: connection.scalar(count) or 0))

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from tests.server.holding import Held, holding
 from tests.server.waiting import HANG, until
 from tests.server.whole.conftest import House, running
 
+from heliograph.accounts import new_id
+from heliograph.jobs import Job, JobState
 from heliograph.server.faults import Busy
 
 
@@ -113,6 +116,37 @@ async def test_a_gateway_that_stops_finishes_what_it_began(  # K24
     assert (await asked)[0] == 200
     assert await draining == ()
     assert len(await house.bill()) == 1
+
+
+async def test_what_a_gateway_left_that_nobody_saw_come_is_taken_up(house: House) -> None:  # K25
+    """It came, took a job and died, all between two looks of the one that lives."""
+    await house.ask("anna", "A fox")  # the first look is over
+    now, lease = datetime.now(UTC), house.gateway.store.lease
+    left = Job(
+        id=new_id(),
+        user=house.users["anna"].id,
+        access=None,
+        face="openai",
+        route="POST /images/generations",
+        state=JobState.RUNNING,
+        mark="m",
+        pictures=(new_id(),),
+        prompt="A hare",
+        created=now,
+        changed=now,
+        owner="0123456789abcdef",
+        library=lease.library,
+    )
+    await house.gateway.jobs.submit(left)
+
+    async def ended() -> bool:
+        found = await house.gateway.jobs.job(left.id)
+        return found is not None and not found.state.is_open
+
+    await until(ended)
+    found = await house.gateway.jobs.job(left.id)
+    assert found is not None
+    assert (found.state, found.owner) == (JobState.FAILED, lease.owner)
 
 
 @asynccontextmanager
