@@ -190,20 +190,25 @@ class Library:
         """The ledger lines of one record."""
         return await (await self._open_store()).books.lines(record_id)
 
-    async def set_budget(self, name: str, limit: int | str | None) -> None:
+    async def set_budget(self, name: str, limit: int | str | None) -> str:
         """Set what may be spent; money spent before counts.
 
         Args:
-            name: "total", "day", "month" or "tag/NAME".
+            name: "total", "day", "month", "tag/NAME", or "user/NAME" and "key/ID" of a gateway,
+                also with "/day" or "/month".
             limit: micro-dollars, or dollars as text ("25"); None removes the budget.
+
+        Returns:
+            The name it is kept by, which has a user's id.
 
         Raises:
             InvalidRequest: there is no such budget, or the limit is no amount.
         """
         store = await self._open_store()
-        if limit is not None:
-            await _refuse_nobody(name, store.accounts)
+        if limit is not None or name not in await store.journal.budgets():
+            name = await _by_id(name, store.accounts)
         await store.journal.set_budget(_budget_name(name), _budget_limit(limit))
+        return name
 
     async def budgets(self) -> Mapping[str, int]:
         """Limits in micro-dollars by name."""
@@ -401,19 +406,25 @@ def _budget_name(name: str) -> str:
     raise InvalidRequest([problem])
 
 
-async def _refuse_nobody(name: str, accounts: Accounts) -> None:
-    """Calls count by ids: a budget of a user's name, or of nobody, would never hold."""
+async def _by_id(name: str, accounts: Accounts) -> str:
+    """A budget's name with the id of its user, whom people call by name; calls count by ids.
+
+    Raises:
+        InvalidRequest: it is a budget of nobody, which would never hold.
+    """
     kind, _, rest = name.partition("/")
-    account, slash, window = rest.partition("/")
-    if kind == USER and await accounts.user(account) is None:
-        user = await accounts.user_named(account)
-        near = () if user is None else (f"{USER}/{user.id}{slash}{window}",)
+    window = next((f"/{w}" for w in WINDOWS if rest.endswith(f"/{w}")), "")
+    account = rest.removesuffix(window)
+    if kind == USER:
+        user = await accounts.user(account) or await accounts.user_named(account)
+        if user is not None:
+            return f"{USER}/{user.id}{window}"
+        message = "is no name or id of a user."
     elif kind == KEY and await accounts.key(account) is None:
-        near = ()
+        message = "is no id of a key."
     else:
-        return
-    problem = Problem(field="budget", value=name, message=f"is no id of a {kind}.", nearest=near)
-    raise InvalidRequest([problem])
+        return name
+    raise InvalidRequest([Problem(field="budget", value=name, message=message)])
 
 
 def _budget_limit(limit: int | str | None) -> int | None:

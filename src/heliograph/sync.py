@@ -193,9 +193,9 @@ class Heliograph:
         """Finish what processes that are gone had left open; it also happens at every opening."""
         return self._wait(self._client.recover())
 
-    def set_budget(self, name: str, limit: int | str | None) -> None:
-        """Set or, with None, remove a budget: "total", "day", "month" or "tag/NAME"."""
-        self._wait(self._client.set_budget(name, limit))
+    def set_budget(self, name: str, limit: int | str | None) -> str:
+        """Set or, with None, remove a budget; the name it is kept by."""
+        return self._wait(self._client.set_budget(name, limit))
 
     def budgets(self) -> Mapping[str, int]:
         """Limits in micro-dollars by name."""

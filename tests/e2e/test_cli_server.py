@@ -129,14 +129,19 @@ def test_budgets_of_users_and_keys_are_shown(say: Say) -> None:
     key = say("keys", "create", "anna", "--json").facts["id"]
     assert say("budget", "set", f"key/{key}", "7").code == 0
     assert say("budget", "set", "key/abcdefgh", "7").code == 2
-    named = say("budget", "set", "user/anna/day", "7")  # calls count by ids
-    assert (named.code, f"user/{user}/day" in named.err) == (2, True)
-    assert say("budget", "set", "user/", "7").code == 2
+    assert say("budget", "set", "user/Anna/day", "6").code == 0  # calls count by ids
+    for nobody in ("user/", "user/ben", "user/ben/day", f"user/{user[:8]}"):
+        assert say("budget", "set", nobody, "7").code == 2
     rows = {b["name"]: b for b in say("budget", "show", "--json").facts["budgets"]}
     day = rows[f"user/{user}/day"]
-    assert day["limit_micro"] == day["left_micro"] == 5_000_000
+    assert day["limit_micro"] == day["left_micro"] == 6_000_000
+    assert day["called"] == "user/anna/day"
+    assert "user/anna/day" in say("budget", "show").out
     assert day["scope"].startswith(f"user/{user}/day/20")
     assert rows[f"key/{key}"]["limit_micro"] == 7_000_000
+    assert say("budget", "remove", "user/anna/day").code == 0
+    assert say("budget", "remove", "user/anna/day").code == 2
+    assert say("budget", "remove", f"key/{key}").code == 0
 
 
 # ------------------------------------------------------------ backup and restore

@@ -15,8 +15,9 @@ from heliograph.cli.ask import Flag
 from heliograph.cli.screen import note, print_json, print_lines, size_text
 from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
-from heliograph.server.backup import Backup, back_up, secrets_folder
+from heliograph.server.backup import Backup, back_up
 from heliograph.server.restoring import restore as restore_library
+from heliograph.server.secrets import secrets_folder
 from heliograph.settings import load_settings
 
 DAMAGED = 1  # exit code

@@ -41,6 +41,7 @@ class Account:
     name: str  # "total", "day", "month", "tag/NAME", "user/ID/day" …
     limit: int | None  # micro-dollars
     balance: Balance
+    called: str  # its name for people, where a user has a name and no id
 
     @property
     def left(self) -> int | None:
@@ -56,7 +57,7 @@ def set_(name: str, amount: str, /, *, json: Json = False, home: Path | None = N
     """Set what may be spent; money that was spent before counts.
 
     Args:
-        name: total, day, month, tag/NAME for calls made with --tag NAME, or user/ID and key/ID
+        name: total, day, month, tag/NAME for calls made with --tag NAME, or user/NAME and key/ID
             of a gateway, also with /day or /month.
         amount: Dollars, such as 5 or 2.50; 0 stops all calls.
         json: Print as JSON.
@@ -64,8 +65,8 @@ def set_(name: str, amount: str, /, *, json: Json = False, home: Path | None = N
     """
 
     async def work(client: AsyncHeliograph) -> tuple[Account, ...]:
-        await client.set_budget(name, amount)
-        return tuple(a for a in await accounts(client) if a.name == name)
+        kept = await client.set_budget(name, amount)
+        return tuple(a for a in await accounts(client) if a.name == kept)
 
     found = run_with(open_library(home), work)
     if json:
@@ -80,17 +81,16 @@ def remove(name: str, /, *, home: Path | None = None) -> int:
     """Remove a budget; what was spent stays in the ledger.
 
     Args:
-        name: total, day, month, tag/NAME, user/ID or key/ID.
+        name: total, day, month, tag/NAME, user/NAME or key/ID.
         home: Folder of the library of originals.
     """
 
     async def work(client: AsyncHeliograph) -> None:
         known = tuple(await client.budgets())
-        if name not in known:
+        if await client.set_budget(name, None) not in known:
             message = "is no budget that is set"
             problem = Problem(field="budget", value=name, message=message, nearest=known)
             raise InvalidRequest([problem])
-        await client.set_budget(name, None)
 
     run_with(open_library(home), work)
     print_lines([f"The budget {name} is removed."])
@@ -130,6 +130,7 @@ async def accounts(client: AsyncHeliograph) -> tuple[Account, ...]:
     scopes = {budget_of(scope): scope for scope in now}
     scopes |= {name: name for name in limits if name not in scopes}
     names = [TOTAL, *WINDOWS, *sorted(name for name in limits if name not in (TOTAL, *WINDOWS))]
+    users = {user.id: user.name for user in await (await client.store()).accounts.users()}
     found = []
     for simulated in (False, True):
         taken = {b.scope: b for b in balances if b.simulated is simulated}
@@ -138,8 +139,17 @@ async def accounts(client: AsyncHeliograph) -> tuple[Account, ...]:
         for name in names:
             none = Balance(scope=scopes[name], simulated=simulated)
             balance = taken.get(scopes[name], none)
-            found.append(Account(name=name, limit=limits.get(name), balance=balance))
+            called = _called(name, users)
+            found.append(Account(name=name, limit=limits.get(name), balance=balance, called=called))
     return tuple(found)
+
+
+def _called(name: str, users: Mapping[str, str]) -> str:
+    kind, _, rest = name.partition("/")
+    account, slash, window = rest.partition("/")
+    if kind != USER or account not in users:
+        return name
+    return f"{USER}/{users[account]}{slash}{window}"
 
 
 def account_facts(account: Account) -> Mapping[str, Any]:
@@ -147,6 +157,7 @@ def account_facts(account: Account) -> Mapping[str, Any]:
     balance = account.balance
     return {
         "name": account.name,
+        "called": account.called,
         "scope": balance.scope,
         "simulated": balance.simulated,
         "limit_micro": account.limit,
@@ -158,7 +169,7 @@ def account_facts(account: Account) -> Mapping[str, Any]:
 
 
 def _print(found: Sequence[Account]) -> None:
-    width = max(len(account.name) for account in found)
+    width = max(len(account.called) for account in found)
     for account in found:
         print_lines(_lines(account, width), simulated=account.balance.simulated)
 
@@ -173,7 +184,7 @@ def _lines(account: Account, width: int) -> Iterator[str]:
         share = min(100, 100 * balance.taken // limit)
         bar = "#" * (BAR * share // 100)
         first = f"{bar.ljust(BAR, '.')}  {share} % of {dollars(limit)}"
-    yield f"{account.name.ljust(width)}  {first}"
+    yield f"{account.called.ljust(width)}  {first}"
     parts = [f"{dollars(balance.settled)} settled"]
     if balance.reserved:
         parts.append(f"{dollars(balance.reserved)} under way")

@@ -358,7 +358,7 @@ def _limits(found: Sequence[Account]) -> Check:
     if not limited:
         return Check(name="limits", finding="no budget is set")
     finding = ", ".join(
-        f"{a.name} has {dollars(a.left or 0)} of {dollars(a.limit or 0)} left" for a in limited
+        f"{a.called} has {dollars(a.left or 0)} of {dollars(a.limit or 0)} left" for a in limited
     )
     if all(a.left for a in limited):
         return Check(name="limits", finding=finding)

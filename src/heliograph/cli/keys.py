@@ -31,9 +31,8 @@ from heliograph.cli.users import checked_name, find_user
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import InvalidRequest, NameTaken, Problem, RecordNotFound
 from heliograph.ports import Accounts
-from heliograph.server.backup import secrets_folder
-from heliograph.server.revocations import add_revoked
-from heliograph.server.secrets import open_secrets
+from heliograph.server.revocations import end_key
+from heliograph.server.secrets import open_secrets, secrets_folder
 
 app = App(
     name="keys",
@@ -140,7 +139,7 @@ def revoke(key: str, /, *, home: Path | None = None) -> int:
     async def work(client: AsyncHeliograph) -> None:
         accounts = (await client.store()).accounts
         found = await _find_key(accounts, name)
-        await end_key(client, found.id)
+        await _end(client, found.id)
 
     run_with(open_library(home), work)
     print_lines([f"The key {name} is revoked."])
@@ -179,7 +178,7 @@ def rotate(key: str, /, *, now: Flag = False, json: Json = False, home: Path | N
             limits=old.limits,
         )
         if now:
-            await end_key(client, old.id)
+            await _end(client, old.id)
         return text, new, owner
 
     _tell(*run_with(open_library(home), work), as_json=json)
@@ -234,12 +233,9 @@ async def make_key(
             return text, key
 
 
-async def end_key(client: AsyncHeliograph, key: str) -> None:
-    """Revoke a key, and write down that it is, where no older database can undo it."""
-    at = datetime.now(UTC)
-    # the list first: what only it says is revoked in the database at the next start
-    add_revoked(secrets_folder(client.settings), {key: at})
-    await (await client.store()).accounts.revoke_key(key, at)
+async def _end(client: AsyncHeliograph, key: str) -> None:
+    accounts = (await client.store()).accounts
+    await end_key(accounts, secrets_folder(client.settings), key, datetime.now(UTC))
 
 
 def facts(key: ApiKey, user: str) -> Mapping[str, Any]:

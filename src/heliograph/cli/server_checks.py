@@ -14,11 +14,10 @@ from heliograph.cli.check import OTHER, Check, State, failed
 from heliograph.cli.screen import size_text
 from heliograph.cli.session import open_library
 from heliograph.errors import ConfigurationError, StorageError
-from heliograph.server.backup import secrets_folder
 from heliograph.server.health import LEAST_FREE
 from heliograph.server.metrics import wal_bytes
 from heliograph.server.run import is_public, take_port
-from heliograph.server.secrets import PEPPER, open_secrets
+from heliograph.server.secrets import PEPPER, open_secrets, secrets_folder
 from heliograph.settings import Settings
 
 LARGE_LOG = 64 << 20  # bytes of a write-ahead log (reliability.md section 5)

@@ -28,6 +28,7 @@ from heliograph.durable import flush_file, flush_folder
 from heliograph.errors import ConfigurationError, StorageError
 from heliograph.ports import Blobs
 from heliograph.server.revocations import bring_together
+from heliograph.server.secrets import secrets_folder
 from heliograph.settings import Settings
 from heliograph.storage import LocalBlobs
 from heliograph.storage.backup import copy_database
@@ -119,11 +120,6 @@ def database_of(settings: Settings) -> Path:
             remedy=f"{POSTGRES} Copy the folder `originals/` as well, unless it is a bucket.",
         )
     return Path(path.partition("?")[0])
-
-
-def secrets_folder(settings: Settings) -> Path:
-    """Where the gateway keeps its own secrets."""
-    return settings.server_secrets or settings.home / "server"
 
 
 class _Copy:

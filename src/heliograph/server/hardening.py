@@ -3,11 +3,14 @@
     id → method → address → encoding → size while reading → the app → headers of the answer
 
 Invariant: a request that is refused by its headers is read no further than the bytes that came
-with them (one read of the socket, 256 KB at most), and no answer tells a version, a path, a
-statement or a stack. What breaks is answered in the envelope of its face, with the request's id,
-and raised on to the server's log (S52, S56, S57, S65, S97, S98).
+with them (one read of the socket, 256 KB at most), unless it says that its body is small: that is
+thrown away, because a client that is still sending it would see a reset connection and no answer.
+No answer tells a version, a path, a statement or a stack. What breaks is answered in the envelope
+of its face, with the request's id, and raised on to the server's log (S52, S56, S57, S65, S97,
+S98).
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -26,6 +29,8 @@ HIDDEN = frozenset({b"server", b"x-powered-by", b"via"})
 SAFE = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"))  # S82
 ALLOW = ", ".join(sorted(METHODS)).encode()
 KEEP_ALIVE = 65  # seconds; above the 60 s after which usual proxies drop a connection by themselves
+SMALL = 64 << 10  # bytes of a body that is read out before its refusal
+READ_OUT_SECONDS = 1.0  # it may take to come
 
 Render = Callable[[HeliographError, Scope], Response]
 
@@ -116,6 +121,7 @@ class _Exchange:
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
             for name, value in scope["headers"]
         )
+        self._is_small = _is_small(scope)
 
     async def receive(self) -> Message:
         """A part of the body.
@@ -141,8 +147,22 @@ class _Exchange:
             return  # nor does an answer count to a body that the app never got whole
         if is_start:
             self.is_begun = True
+            if not self._is_read and message["status"] >= 400 and self._is_small:
+                await self._read_out()
             message = {**message, "headers": self._headers(message)}
         await self._send(message)
+
+    async def _read_out(self) -> None:
+        """Throw a small body away, so that the connection is good for the next request."""
+        try:
+            async with asyncio.timeout(READ_OUT_SECONDS):
+                while not self._is_read:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        return
+                    self._is_read = not message.get("more_body", False)
+        except TimeoutError:
+            return  # it is closed instead
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         found, names = [], set()
@@ -176,6 +196,12 @@ def serving_options(wire: Wire | None = None) -> Mapping[str, Any]:
         "access_log": False,
         "timeout_keep_alive": KEEP_ALIVE,
     }
+
+
+def _is_small(scope: Scope) -> bool:
+    """Whether the body says that it is, and comes without being waited for."""
+    head = dict(scope["headers"])
+    return b"expect" not in head and int(head.get(b"content-length", SMALL + 1)) <= SMALL
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -5,6 +5,7 @@
 The file lies with the gateway's secrets and in every backup folder. Invariant: it only grows.
 """
 
+import asyncio
 import json
 import os
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from heliograph.durable import flush_folder
 from heliograph.errors import RecordNotFound, StorageError
 from heliograph.ports import Accounts
+from heliograph.server.secrets import alone
 
 NAME = "revoked.jsonl"
 Revoked = Mapping[str, datetime]  # when, by the key's public id
@@ -48,27 +50,44 @@ def add_revoked(folder: Path, revoked: Revoked) -> None:
     Raises:
         StorageError: it cannot be read or written.
     """
-    known = read_revoked(folder)
-    new = {key: at for key, at in revoked.items() if key not in known}
-    if not new:
-        return
-    rows = sorted({**new, **known}.items(), key=lambda row: (row[1], row[0]))
-    text = "".join(json.dumps({"key": key, "at": at.isoformat()}) + "\n" for key, at in rows)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{NAME}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(folder / NAME)
-        flush_folder(folder)
+        with alone(folder):
+            _add(folder, revoked)
     except OSError as error:
         raise StorageError(
             "The list of revoked keys cannot be written.",
             why=str(error),
             remedy="Give this user write access to the folder of the gateway's secrets.",
         ) from error
+
+
+def _add(folder: Path, revoked: Revoked) -> None:
+    known = read_revoked(folder)
+    new = {key: at for key, at in revoked.items() if key not in known}
+    if not new:
+        return
+    rows = sorted({**new, **known}.items(), key=lambda row: (row[1], row[0]))
+    text = "".join(json.dumps({"key": key, "at": at.isoformat()}) + "\n" for key, at in rows)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{NAME}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(folder / NAME)
+    flush_folder(folder)
+
+
+async def end_key(accounts: Accounts, folder: Path, key: str, at: datetime) -> None:
+    """Revoke a key, and write down that it is, where no older database can undo it.
+
+    Raises:
+        RecordNotFound: there is no such key.
+        StorageError: it could not be written down; a key may be good still.
+    """
+    # the list first: what only it says is revoked in the database at the next start
+    await asyncio.to_thread(add_revoked, folder, {key: at})
+    await accounts.revoke_key(key, at)
 
 
 async def bring_together(accounts: Accounts, folders: Iterable[Path]) -> Revoked:

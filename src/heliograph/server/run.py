@@ -32,7 +32,6 @@ from heliograph.errors import ConfigurationError, MissingKey
 from heliograph.journal import OPEN
 from heliograph.observe import fan_out
 from heliograph.ports import Event, Observer
-from heliograph.server.backup import secrets_folder
 from heliograph.server.gateway import Gateway
 from heliograph.server.hardening import serving_options
 from heliograph.server.logs import RequestWatch, log_request, stop_logs, write_logs
@@ -40,6 +39,7 @@ from heliograph.server.metrics import Metrics
 from heliograph.server.opening import open_gateway
 from heliograph.server.redaction import Redactor
 from heliograph.server.revocations import bring_together
+from heliograph.server.secrets import secrets_folder
 from heliograph.server.telemetry import Telemetry
 from heliograph.settings import Settings, find_keys, load_settings
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from heliograph.durable import flush_folder
 from heliograph.errors import ConfigurationError
+from heliograph.settings import Settings
 
 if sys.platform != "win32":
     import fcntl
@@ -54,7 +55,7 @@ def open_secrets(folder: Path) -> Secrets:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_open(folder)
-        with _alone(folder):
+        with alone(folder):
             _make_or_finish(folder)
             found = Secrets(
                 pepper=_secret(folder / PEPPER, _text(folder / PEPPER)),
@@ -79,7 +80,7 @@ def turn_signing(folder: Path) -> Secrets:
         ConfigurationError: as `open_secrets`.
     """
     open_secrets(folder)
-    with _alone(folder):
+    with alone(folder):
         now = _signing(folder / SIGNING)
         _write(folder, {SIGNING: _lines(_signing_key(), *now[: ACTIVE - 1])})
     return open_secrets(folder)
@@ -190,9 +191,14 @@ def _wrong(file: Path, what: str, why: str) -> ConfigurationError:
     )
 
 
+def secrets_folder(settings: Settings) -> Path:
+    """Where the gateway keeps its own secrets."""
+    return settings.server_secrets or settings.home / "server"
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time: two that start at once must not both make secrets."""
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time: two that start at once must not both make secrets, nor lists."""
     if sys.platform == "win32":
         yield
         return

@@ -1,6 +1,7 @@
 """HTTP as attackers write it: S12, S52, S56, S57, S60, S61, S65, S97, S98 on raw sockets."""
 
 import asyncio
+import re
 import time
 from contextlib import suppress
 from itertools import chain, repeat
@@ -229,6 +230,33 @@ async def test_a_client_that_sends_much_still_sees_why_it_is_refused() -> None:
             answer = await client.post(house.url + "/body", content=b"x" * size)
             assert answer.status_code == 401
             assert answer.json()["error"]["code"] == "unauthenticated"
+
+
+async def test_a_small_body_that_comes_after_its_head_is_read_out() -> None:
+    """As http.client sends it: in two pieces. The answer is seen, and the connection stays."""
+    async with a_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        for _ in range(3):
+            writer.write(HEAD + b"Content-Length: 50000\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(b"x" * 50_000)
+            await writer.drain()
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert status(head) == 401
+            assert b"connection: close" not in head
+            (length,) = re.findall(rb"content-length: (\d+)", head)
+            await reader.readexactly(int(length))
+        writer.close()
+        assert house.reads == []
+
+
+async def test_a_small_body_that_never_comes_is_not_waited_for() -> None:
+    async with a_house() as house:
+        for line in (b"Content-Length: 50\r\n", b"Content-Length: 50\r\nExpect: 100-continue\r\n"):
+            found = await house.raw(HEAD + line + b"\r\n")
+            assert status(found) == 401
+            assert b"connection: close" in found
 
 
 QUICK = Patience(head_seconds=0.3)

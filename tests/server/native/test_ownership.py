@@ -7,6 +7,8 @@ import pytest
 from tests.server.native.conftest import Native, Place
 
 from heliograph.accounts import Role, Scope
+from heliograph.server.revocations import read_revoked
+from heliograph.server.secrets import secrets_folder
 
 GONE = "0" * 32
 
@@ -287,6 +289,16 @@ async def test_a_key_is_shown_once_revoked_and_rotated(anna: Native, ben: Native
     listed = await anna.get("/keys")
     (revoked,) = (each for each in listed.json["items"] if each["id"] == made["id"])
     assert revoked["revoked"] is not None
+
+
+async def test_no_older_database_revives_what_was_revoked_here(  # S100
+    anna: Native, place: Place
+) -> None:
+    ended, replaced = [(await anna.post("/keys", {"name": "k"})).json["id"] for _ in range(2)]
+    assert (await anna.send("DELETE", f"/keys/{ended}")).status == 204
+    assert (await anna.post(f"/keys/{replaced}/rotate", {"overlap_hours": 0})).status == 201
+    beside = read_revoked(secrets_folder(place.gateway.settings))
+    assert set(beside) == {ended, replaced}
 
 
 async def test_the_last_admin_stays(admin: Native, place: Place) -> None:

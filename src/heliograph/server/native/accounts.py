@@ -21,6 +21,8 @@ from heliograph.server.native.documents import fails
 from heliograph.server.native.reading import StrictRoute
 from heliograph.server.native.shapes import account as shape
 from heliograph.server.native.shapes.plain import Id, KeyId
+from heliograph.server.revocations import end_key
+from heliograph.server.secrets import secrets_folder
 
 router = APIRouter(route_class=StrictRoute)
 READ, MANAGE, ADMIN = [needs(Scope.READ)], [needs(Scope.MANAGE)], [needs(Scope.ADMIN)]
@@ -156,7 +158,7 @@ async def add_key(wanted: shape.KeyWanted, desk: At) -> shape.NewKey:
 async def revoke_key(key_id: KeyId, desk: At) -> Response:
     """End a key for good; it stays in the list."""
     key = await _find_key(desk, key_id)
-    await desk.gateway.accounts.revoke_key(key.id, datetime.now(UTC))
+    await _end_key(desk, key.id, datetime.now(UTC))
     return Response(status_code=204)
 
 
@@ -190,7 +192,7 @@ async def rotate_key(key_id: KeyId, rotation: shape.Rotation, desk: At) -> shape
     await _add(desk, key, budgets)
     ends = now + timedelta(hours=rotation.overlap_hours)
     if rotation.overlap_hours == 0:
-        await desk.gateway.accounts.revoke_key(old.id, now)
+        await _end_key(desk, old.id, now)
     elif old.expires is None or ends < old.expires:
         await desk.gateway.accounts.expire_key(old.id, ends)
     return shape.NewKey(**_key(key), text=text)
@@ -216,6 +218,11 @@ async def _add(desk: Desk, key: ApiKey, budgets: dict[str, int]) -> None:
     for ending, limit in budgets.items():
         await desk.gateway.store.journal.set_budget(f"{KEY}/{key.id}{ending}", limit)
     await desk.gateway.accounts.add_key(key)
+
+
+async def _end_key(desk: Desk, key: str, at: datetime) -> None:
+    gateway = desk.gateway
+    await end_key(gateway.accounts, secrets_folder(gateway.settings), key, at)
 
 
 async def _find_key(desk: Desk, key_id: str) -> ApiKey:
