@@ -274,6 +274,7 @@ async def _one_call(
     try:
         spool.mkdir(parents=True, mode=0o700)  # quicker than handing it to a thread
         reply = await tools.provider.generate(call.plan, spool, call, watch)
+        flight.late.clear()  # it is here: who gets on now waits for what is left to do
         refuse_unmarked(reply, call.plan)
     except HeliographError as error:
         await _end_failed(call, error, tools, goes_on=may_repeat)
