@@ -297,11 +297,15 @@ async def test_the_log_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(deliveries, "SLACK", 3)
     async with engine.webhooks(outbound=Line(200)) as webhooks:
         made = (await webhooks.register(ANNA, URL)).webhook
+
+        async def bounded() -> bool:
+            # those that end while it is cut are cut with the next ones
+            return len(await engine.store.cabinet.cards(f"delivery/{made.id}")) <= 5 + 3
+
         for n in range(12):
             await webhooks.deliver(a_job())
             await settled(webhooks, made.id, min(n + 1, 5))
-            kept = await engine.store.cabinet.cards(f"delivery/{made.id}")
-            assert len(kept) <= 5 + 3
+            await until(bounded)
     monkeypatch.setattr(deliveries, "MOST_OPEN", 2)
     webhooks = engine.webhooks(outbound=Line(200))  # nobody sends
     await engine.webhooks(outbound=Line(200)).remove(ANNA, made.id)
