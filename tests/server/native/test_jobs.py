@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from tests.server.native.conftest import Native
 
 GONE = "0" * 32
@@ -26,6 +27,27 @@ async def test_what_no_model_can_do_is_refused_with_the_nearest(anna: Native) ->
     assert answer.json["problems"][0]["field"] == "aspect"
     assert answer.json["problems"][0]["nearest"]
     assert answer.json["charged"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "nearest"),
+    [
+        ("size", "8K", "4K"),
+        ("aspect", "wide", "16:9"),
+        ("pixels", "4k", "4096x2304"),
+        ("prompt", " ", None),
+        ("tags", ["a b"], "campaign-7"),
+    ],
+)
+async def test_a_wrong_text_is_told_in_words(
+    anna: Native, field: str, value: object, nearest: str | None
+) -> None:
+    answer = await anna.post("/jobs", {"prompt": "a lake", field: value})
+    assert (answer.status, answer.code) == (400, "invalid_request")
+    (problem,) = answer.json["problems"]
+    assert problem["field"].startswith(field)
+    assert "pattern" not in problem["message"]
+    assert problem["nearest"][:1] == ([nearest] if nearest else [])
 
 
 async def test_a_job_is_waited_for_and_found_again(anna: Native) -> None:

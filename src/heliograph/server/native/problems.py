@@ -26,6 +26,7 @@ from heliograph.server.faults import (
     verdict,
 )
 from heliograph.server.hardening import Internal
+from heliograph.server.native.shapes.forms import WORDS
 from heliograph.server.native.shapes.plain import Id, Told
 from heliograph.server.ready import ready
 
@@ -240,8 +241,9 @@ def wrong_fields(found: Sequence[Mapping[str, Any]]) -> list[Problem]:
         given = each.get("input")
         said = given if isinstance(given, str) else json.dumps(given, default=lambda _: "…")
         message = str(each["msg"]).removeprefix("Value error, ").rstrip(".")
-        problems[where, message] = Problem(
-            field=where[:SHOWN], value=said[:SHOWN], message=f"{message}."
+        wrong, right = WORDS.get(each.get("ctx", {}).get("pattern"), (f"{message}.", ()))
+        problems[where, wrong] = Problem(
+            field=where[:SHOWN], value=said[:SHOWN], message=wrong, nearest=right
         )
     return list(problems.values())
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from heliograph.money import MAX_MICRO
+from heliograph.server.native.shapes.forms import NAME
 from heliograph.server.native.shapes.plain import (
     INTEGRAL,
-    NAME,
     Asked,
     Id,
     Micro,

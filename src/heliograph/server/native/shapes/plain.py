@@ -93,8 +93,6 @@ Cursor = Annotated[
         "user and the list that it was given to.",
     ),
 ]
-# no control characters, no half surrogate pairs, and something to see
-NAME = r"^[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
 
 
 def _flag(value: Any) -> Any:

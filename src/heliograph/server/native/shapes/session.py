@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from heliograph.prompts.template import KINDS
+from heliograph.server.native.shapes.forms import NAME, SAYS
 from heliograph.server.native.shapes.image import Image, Size
-from heliograph.server.native.shapes.plain import INTEGRAL, NAME, Asked, Links, Moment, Money, Told
+from heliograph.server.native.shapes.plain import INTEGRAL, Asked, Links, Moment, Money, Told
 from heliograph.server.native.shapes.wanted import (
-    SAYS,
     KeptReference,
     Label,
     SentReference,

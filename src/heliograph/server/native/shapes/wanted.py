@@ -10,6 +10,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from heliograph.planning.load import catalogue
+from heliograph.server.native.shapes.forms import (
+    CONTEXT,
+    LABEL,
+    MODEL,
+    PIXELS,
+    RATIO,
+    SAYS,
+    SIZE,
+    TAG,
+)
 from heliograph.server.native.shapes.plain import INTEGRAL, Asked, Id, Micro
 from heliograph.sessions.inherit import INHERITED
 
@@ -21,8 +31,6 @@ SEED = 2**31 - 1  # the API takes 32 bits with a sign
 _SAFETY = catalogue().safety
 _LIVE = tuple(row.id for row in catalogue().live)
 _BASE64 = re.compile(r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")
-# something to see
-SAYS = r"[^\s\x00-\x20\x7f-\xa0]"
 
 Prompt = Annotated[
     str,
@@ -36,16 +44,16 @@ Prompt = Annotated[
 ]
 Size = Annotated[
     str,
-    Field(pattern=r"^(512|[124][kK])$", description="Size tier.", examples=["4K"]),
+    Field(pattern=SIZE, description="Size tier.", examples=["4K"]),
 ]
 Aspect = Annotated[
     str,
-    Field(pattern=r"^[1-9][0-9]{0,2}:[1-9][0-9]{0,2}$", description="Ratio.", examples=["16:9"]),
+    Field(pattern=RATIO, description="Ratio.", examples=["16:9"]),
 ]
 Pixels = Annotated[
     str,
     Field(
-        pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$",
+        pattern=PIXELS,
         description="Exact size of the export; the tier and ratio to reach it are found.",
         examples=["4096x2304"],
     ),
@@ -63,15 +71,15 @@ Use = Annotated[
 ModelId = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        pattern=MODEL,
         description="Model id; `GET /models` lists them. Without it the gateway's own default.",
         examples=["gemini-3-pro-image"],
     ),
 ]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["campaign-7"])]
+Tag = Annotated[str, Field(pattern=TAG, examples=["campaign-7"])]
 Label = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", examples=["hero"]),
+    Field(pattern=LABEL, examples=["hero"]),
 ]
 Role = Literal["object", "character", "style", "subject", "scene", "pose"]
 FARTHEST = 100_000  # px from an edge
@@ -240,7 +248,7 @@ class TurnSettings(Asked):
     casts: Annotated[list[Label], Field(max_length=14)] = Field(
         default=[], description="Names of casts."
     )
-    context: Annotated[str, Field(pattern=r"^(all|lineage|last-[1-9][0-9]{0,2})$")] | None = Field(
+    context: Annotated[str, Field(pattern=CONTEXT)] | None = Field(
         default=None, description="What of the session goes back to the model."
     )
     region: (
