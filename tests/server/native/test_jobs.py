@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -48,6 +49,13 @@ async def test_a_wrong_text_is_told_in_words(
     assert problem["field"].startswith(field)
     assert "pattern" not in problem["message"]
     assert problem["nearest"][:1] == ([nearest] if nearest else [])
+
+
+async def test_an_unknown_field_is_told_with_the_known_ones(anna: Native) -> None:
+    answer = await anna.post("/jobs", {"prompt": "a lake", "n": 2})
+    (problem,) = answer.json["problems"]
+    assert problem["field"] == "n"
+    assert {"count", "prompt", "size"} <= set(re.findall(r"\w+", problem["message"]))
 
 
 async def test_a_job_is_waited_for_and_found_again(anna: Native) -> None:

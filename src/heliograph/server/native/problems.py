@@ -181,7 +181,8 @@ async def on_invalid(request: Request, error: Exception) -> Response:
     if any(each["loc"][:1] == ("path",) for each in found):
         # an id that cannot be one names nothing
         return error_response(_nothing(), request_id_of(request))
-    return error_response(InvalidRequest(wrong_fields(found)), request_id_of(request))
+    wrong = wrong_fields(found, _fields(request))
+    return error_response(InvalidRequest(wrong), request_id_of(request))
 
 
 async def on_http(request: Request, error: Exception) -> Response:
@@ -232,8 +233,19 @@ def _nothing() -> Fault:
     return _Nothing("There is nothing here.", remedy="Look at the path and the id in it.")
 
 
-def wrong_fields(found: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """What a form's check has found, in our words."""
+def _fields(request: Request) -> Sequence[str]:
+    """What the body of a request may hold at its top."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    shape = getattr(getattr(body, "field_info", None), "annotation", None)
+    return tuple(getattr(shape, "model_fields", ()))
+
+
+def wrong_fields(found: Sequence[Mapping[str, Any]], known: Sequence[str] = ()) -> list[Problem]:
+    """What a form's check has found, in our words.
+
+    Args:
+        known: names that the body may have.
+    """
     problems = {}
     for each in found:
         place = [str(part) for part in each["loc"]]
@@ -241,6 +253,10 @@ def wrong_fields(found: Sequence[Mapping[str, Any]]) -> list[Problem]:
         given = each.get("input")
         said = given if isinstance(given, str) else json.dumps(given, default=lambda _: "…")
         message = str(each["msg"]).removeprefix("Value error, ").rstrip(".")
+        if each.get("type") == "extra_forbidden":
+            message = "is no field that is known here"
+            if known and len(place) == 2:
+                message += f"; those are {', '.join(known)}"
         wrong, right = WORDS.get(each.get("ctx", {}).get("pattern"), (f"{message}.", ()))
         problems[where, wrong] = Problem(
             field=where[:SHOWN], value=said[:SHOWN], message=wrong, nearest=right
