@@ -5,7 +5,7 @@ and never a key or the bytes of a reference (those are named by SHA-256).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -188,18 +188,12 @@ def _signature_key(signature: Signature) -> str:
 
 def plain(value: Any) -> Any:
     """A dataclass as JSON-ready values."""
-    return _plain(asdict(value, dict_factory=_fields))
-
-
-def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in pairs}
-
-
-def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):
