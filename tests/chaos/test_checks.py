@@ -1,5 +1,6 @@
 """Each check of a row is shown to complain, also when there is nothing to look at."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -94,20 +95,42 @@ def test_a_check_complains(check: Check, fine: Evidence, wrong: Evidence) -> Non
     assert list(check(EMPTY)), "nothing to look at is no reason to be content"
 
 
+def second(*gap: float, **more: Any) -> Evidence:
+    """Second attempts so many seconds after the first ones, which were refused."""
+    made = seen(*gap, **more)
+    return replace(made, bill=made.bill[1:])
+
+
 def test_a_machine_that_stood_still_is_told_from_clients_that_come_together() -> None:
     check = checks.no_bin_holds_more_than(10, 100)
     drawn = [2.5 + n * 0.0125 for n in range(200)]
     waits = tuple(retrying(wait) for wait in drawn)
     # it stood still for 0.6 s: what fell due meanwhile comes at once
     late = [max(at, 4.0) if 3.4 <= at < 4.0 else at for at in drawn]
-    assert list(check(seen(*late[1:], ended=(ended(),), events=waits))) == []
+    assert list(check(second(*late, ended=(ended(),), events=waits))) == []
     # nothing tells that these were to be spread
-    assert list(check(seen(*late[1:], ended=(ended(),))))
+    assert list(check(second(*late, ended=(ended(),))))
     # spread on paper, and then all at once
-    assert list(check(seen(*[5.0] * 199, ended=(ended(),), events=waits)))
+    assert list(check(second(*[5.0] * 200, ended=(ended(),), events=waits)))
     # drawn together
     same = tuple(retrying(3.0) for _ in drawn)
-    assert list(check(seen(*[3.0] * 199, ended=(ended(),), events=same)))
+    assert list(check(second(*[3.0] * 200, ended=(ended(),), events=same)))
+
+
+@pytest.mark.parametrize(
+    ("lump", "late", "holds"),
+    [(0.3, 2.0, True), (0.6, 2.0, False), (0.3, -0.3, False)],
+    ids=["busy, in small lumps", "busy, in large lumps", "before their time"],
+)
+def test_a_busy_machine_may_blur_what_was_drawn_and_no_more(
+    lump: float, late: float, *, holds: bool
+) -> None:
+    check = checks.no_bin_holds_more_than(10, 100)
+    drawn = [2.5 + n * 0.0125 for n in range(200)]
+    came = [math.ceil(at / lump) * lump + late for at in drawn]
+    waits = tuple(retrying(wait) for wait in drawn)
+    found = list(check(second(*came, ended=(ended(),), events=waits)))
+    assert (not found) is holds
 
 
 def test_told_to_wait() -> None:

@@ -220,8 +220,9 @@ def no_tail(seen: Evidence) -> Iterator[str]:
 def no_bin_holds_more_than(percent: int, milliseconds: int) -> Check:
     """Second attempts are spread: no stretch of time holds more than a share of them.
 
-    A machine that stood still lets out at once what had fallen due meanwhile. Then the moments that
-    were drawn must be spread, and nothing may have come long after its own.
+    A machine that is busy or stood still lets out at once what had fallen due meanwhile. Then the
+    moments that were drawn must be spread so, nothing may have come before its own, and either
+    nothing long after its own or no stretch may hold more than twice the share.
     """
 
     def check(seen: Evidence) -> Iterator[str]:
@@ -234,8 +235,16 @@ def no_bin_holds_more_than(percent: int, milliseconds: int) -> Check:
             return
         drawn = _drawn(seen)
         delays = [at - due for at, due in zip(sorted(seconds), drawn, strict=False)]
-        stood_still = len(drawn) == len(seconds) and max(delays) <= SLACK + seen.lag
-        if not stood_still or _fullest_bin(drawn, milliseconds) * 100 > percent * len(drawn):
+        is_spread = (
+            len(drawn) == len(seconds)
+            and _fullest_bin(drawn, milliseconds) * 100 <= percent * len(drawn)
+            and min(delays, default=0.0) >= 0
+        )
+        is_blurred = (
+            fullest * 100 <= 2 * percent * len(seconds)
+            or max(delays, default=0.0) <= SLACK + seen.lag
+        )
+        if not is_spread or not is_blurred:
             yield f"{fullest} of {len(seconds)} second attempts came within {milliseconds} ms"
 
     return check
