@@ -8,7 +8,9 @@ provably gone, and by one process only; recovering again changes nothing.
 import asyncio
 import logging
 import shutil
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -198,12 +200,19 @@ async def _put_aside_strays(shelf: Shelf) -> None:
 
 
 def _old_folders(spool: Path) -> list[Path]:
-    edge = datetime.now(UTC) - OLD_SPOOL
-    folders = [path for path in spool.iterdir() if path.is_dir()]
-    return [f for f in folders if datetime.fromtimestamp(f.stat().st_mtime, UTC) < edge]
+    edge = (datetime.now(UTC) - OLD_SPOOL).timestamp()
+    old = []
+    for path in spool.iterdir():
+        # others are at work here: what is gone was theirs, and they are done with it
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if stat.S_ISDIR(found.st_mode) and found.st_mtime < edge:
+                old.append(path)
+    return old
 
 
 def _clear(folder: Path, home: Path) -> None:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    quarantine(folder.name.partition("-")[0], files, home)
+    with suppress(FileNotFoundError):  # another process clears it as well
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        quarantine(folder.name.partition("-")[0], files, home)
     shutil.rmtree(folder, ignore_errors=True)

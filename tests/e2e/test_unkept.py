@@ -235,6 +235,17 @@ async def test_one_client_finishes_a_call_once_however_many_of_its_tasks_try(
     assert (record.outcome, record.cost) == (Outcome.KEPT, bill.micro)
 
 
+async def test_a_spool_that_vanishes_while_it_is_looked_at_is_none_of_ours(
+    helio: AsyncHeliograph, home: Path
+) -> None:
+    """Another process is done with its call. Here a link stands for the moment in between."""
+    await helio.images()
+    (home / "spool" / "gone").symlink_to(home / "nowhere")
+    assert await helio.recover() == ()
+    async with AsyncHeliograph() as second:
+        assert not await second.images()
+
+
 async def test_a_call_that_cannot_be_read_does_not_close_the_library(
     helio: AsyncHeliograph, home: Path
 ) -> None:

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,8 +203,9 @@ def _prepare(folder: Path, aside: Path) -> None:
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     oldest = time.time() - FORGOTTEN
     for left in [*folder.glob(".copy-*"), *folder.glob("backups/.*")]:
-        if left.stat().st_mtime < oldest:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another backup is done with it
+            if left.stat().st_mtime < oldest:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _publish(aside: Path, target: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

@@ -23,5 +23,6 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     old, new = Scratch(tmp_path).keep(b"a"), Scratch(tmp_path).keep(b"b")
     then = old.stat().st_mtime - ABANDONED - 60
     os.utime(old.parent, (then, then))
+    (old.parent.parent / "form-gone").symlink_to(tmp_path / "nowhere")  # as if just closed
     sweep(tmp_path)
     assert (old.exists(), new.exists()) == (False, True)

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER, PREFIX = "scratch", "form-"
@@ -16,8 +17,9 @@ ABANDONED = 86400.0  # seconds after which a folder belongs to a process that wa
 def sweep(home: Path) -> None:
     """Take away what killed processes have left."""
     for folder in (home / FOLDER).glob(f"{PREFIX}*"):
-        if folder.stat().st_mtime < time.time() - ABANDONED:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # a gateway beside this one is done with it
+            if folder.stat().st_mtime < time.time() - ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Scratch:
