@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,18 @@ def test_a_busy_machine_may_blur_what_was_drawn_and_no_more(
     waits = tuple(retrying(wait) for wait in drawn)
     found = list(check(second(*came, ended=(ended(),), events=waits)))
     assert (not found) is holds
+
+
+def test_a_key_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    here = seen(home=tmp_path)
+    (tmp_path / "spool").mkdir()
+    assert list(checks.keys_nowhere(here)) == ["there is no library to look into"]
+    (tmp_path / "spool" / "head.json").write_text("{}")
+    assert list(checks.keys_nowhere(here)) == []
+    (tmp_path / "spool" / "body.raw").write_bytes(b"x emu-project-1-secret")
+    assert list(checks.keys_nowhere(here)) == ["the key stands in spool/body.raw"]
+    told = replace(here, ended=(ended(words="refused: emu-project-1"),))
+    assert "the error names the key" in list(checks.keys_nowhere(told))
 
 
 def test_told_to_wait() -> None:

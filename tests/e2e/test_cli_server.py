@@ -13,6 +13,7 @@ from google import genai
 from google.genai import types
 from openai import OpenAI
 from tests.e2e.saying import Say
+from tests.living import read_all
 
 from heliograph.accounts import digest, is_same, key_id
 from heliograph.cli import server_checks
@@ -92,8 +93,8 @@ def test_a_key_from_create_to_revoke(say: Say, home: Path) -> None:
     assert say("keys", "rotate", new["id"], "--now", "--json").code == 0
     for output in (say("keys", "list"), say("keys", "list", "--json"), say("users", "list")):
         assert text not in output.out
-    for path in home.rglob("*"):
-        assert not path.is_file() or text.encode() not in path.read_bytes()
+    for path, data in read_all(home):
+        assert text.encode() not in data, path
 
 
 def test_a_whole_key_does_not_belong_on_the_command_line(say: Say) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.living import read_all
 from tests.server.abuse.conftest import PRO, Target
 from tests.server.abuse.serving import Process
 
@@ -101,10 +102,9 @@ def test_s89_the_upstream_key_is_nowhere(run: tuple[Process, list[bytes]]) -> No
     # what a client wrote into an address or a header is no text of a log, either
     assert hits(log, CANARY) == []
     seen = 0
-    for path in process.home.rglob("*"):
-        if path.is_file():
-            seen += 1
-            assert hits(path.read_bytes(), CANARY) == [], path
+    for path, data in read_all(process.home):
+        seen += 1
+        assert hits(data, CANARY) == [], path
     assert seen > 10
     environ = Path(f"/proc/{process.child.pid}/cmdline")
     assert not environ.exists() or hits(environ.read_bytes(), CANARY) == []
@@ -119,9 +119,8 @@ def test_s89_keys_of_users_are_nowhere(run: tuple[Process, list[bytes]]) -> None
         secret = key[len("helio_live_") + 8 : -6]  # without its public id and its checksum
         for text in (*said, log):
             assert hits(text, secret) == [], text[:500]
-        for path in process.home.rglob("*"):
-            if path.is_file():
-                assert hits(path.read_bytes(), secret) == [], path
+        for path, data in read_all(process.home):
+            assert hits(data, secret) == [], path
 
 
 def test_s92_what_signs_does_not_lie_in_the_database(run: tuple[Process, list[bytes]]) -> None:
@@ -139,8 +138,9 @@ def test_s92_what_signs_does_not_lie_in_the_database(run: tuple[Process, list[by
                 continue
             for text in (*said, log):
                 assert hits(text, word) == []
-            for other in process.home.rglob("*.db*"):
-                data = other.read_bytes()
+            databases = [data for path, data in read_all(process.home) if ".db" in path.name]
+            assert databases
+            for data in databases:
                 assert bytes.fromhex(word) not in data
                 assert word.encode() not in data
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.living import files_in, weight_of
 from tests.server.abuse.conftest import PRO, Target, attacked
 from tests.server.abuse.serving import Process
 from tests.server.counting import lines_of
@@ -88,12 +89,8 @@ async def test_s52_more_than_the_limit_is_not_kept(
             assert taken < 16 * MEGABYTE, path
             if not chunked:
                 assert status(await house.raw(begin)) == 413
-        assert weight(tmp_path) < 16 * MEGABYTE
+        assert weight_of(tmp_path) < 16 * MEGABYTE
         assert (await house.send("anna", "GET", "/api/v1/me")).status == 200
-
-
-def weight(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 FORMS: dict[str, tuple[str, bytes]] = {
@@ -127,7 +124,7 @@ async def test_s58_forms_without_end_cost_little(house: Target, kind: str) -> No
     assert status(found) in (400, 413), found[:300]
     assert lines.count < 50_000  # ten thousand parts or headers, each read, take more
     left = house.gateway.store.home / "server"
-    assert not list(left.rglob("part-*"))
+    assert not [path for path in files_in(left) if path.name.startswith("part-")]
 
 
 async def test_s59_ranges_are_one_or_none(house: Target) -> None:
