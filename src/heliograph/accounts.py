@@ -12,6 +12,7 @@ import hmac
 import re
 import secrets
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -135,3 +136,17 @@ def _base62(number: int, length: int) -> str:
         number, rest = divmod(number, len(ALPHABET))
         letters.append(ALPHABET[rest])
     return "".join(reversed(letters))
+
+
+def key_budgets(budgets: Mapping[str, int], key: str) -> Mapping[str, int]:
+    """The budgets of one API key by the ending of their names: "", "/day", "/month".
+
+    Args:
+        budgets: all limits in micro-dollars, by name ("key/3fA81bQz/day").
+    """
+    name = f"key/{key}"
+    return {
+        budget.removeprefix(name): limit
+        for budget, limit in budgets.items()
+        if budget == name or budget.startswith(f"{name}/")
+    }

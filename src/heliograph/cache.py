@@ -7,11 +7,11 @@ picture differs between them; a flight is paid for once, however many wait for i
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from heliograph.types import Area, ExportSpec, Plan, Turn
+from heliograph.types import Area, ExportSpec, Plan, Said, Turn
 
 T = TypeVar("T")
 VERSION = 1  # of the key; a new one makes every earlier picture a stranger
@@ -53,6 +53,8 @@ def _picture(plan: Plan) -> Mapping[str, Any]:
         more["verbatim"] = [
             piece if isinstance(piece, str) else piece.sha256 for piece in request.verbatim.pieces
         ]
+    if request.layout:
+        more["layout"] = _layout(request.layout)
     if plan.history:
         more["history"] = [_turn(turn) for turn in plan.history]
     if plan.area is not None:
@@ -76,8 +78,13 @@ def _picture(plan: Plan) -> Mapping[str, Any]:
     }
 
 
+def _layout(said: Sequence[Said]) -> list[list[str | None]]:
+    return [[one.text, one.sha256] for one in said]
+
+
 def _turn(turn: Turn) -> Mapping[str, Any]:
-    return {
+    layout = {"layout": _layout(turn.layout)} if turn.layout else {}
+    return layout | {
         "words": turn.words,
         "references": [reference.sha256 for reference in turn.references],
         "answer": [

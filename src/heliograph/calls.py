@@ -7,7 +7,7 @@ so that a call and its money can never disagree.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from heliograph.cache import canonical_key
-from heliograph.errors import CallTaken, HeliographError
+from heliograph.errors import CallTaken, HeliographError, NotSent
 from heliograph.journal import (
+    UNSENT,
     CallEntry,
     Claim,
     ClaimState,
@@ -89,6 +90,9 @@ class Tools(Shelf, Protocol):
 class OpenCall:
     """A call in the hands of this process; it is the `CallLog` of its provider.
 
+    Steps are written one after the other, each from where the one before it led: the step of an
+    attempt that is over may still be on its way to the disk when the next one is asked for.
+
     Attributes:
         entry: as it stands in the journal.
         doubts: hold lines of earlier calls of the same job whose outcome is unknown.
@@ -110,7 +114,10 @@ class OpenCall:
         self.doubts = tuple(doubts)
         self._journal = journal
         self._claim = claim
-        self._writing = asyncio.Lock()  # one step at a time, each from where the last one led
+        self._writing = asyncio.Lock()
+        self._steps: set[asyncio.Task[None]] = set()  # asked for, and not written yet
+        self._has_gone = entry.stage not in UNSENT  # the last byte, as far as this process knows
+        self._is_stopped = False
 
     async def room(self, project: str, ask: int) -> float:
         if self._spend_limit is None:
@@ -124,28 +131,39 @@ class OpenCall:
 
     async def intent(self, project: str, attempt: int) -> None:
         facts = {"attempt": attempt, "project": project}
-        now = _now()
-        after = moved(self.entry, Stage.INTENT, now, project=project, attempts=attempt, facts=facts)
-        await self._change(after)
+
+        def step(entry: CallEntry) -> CallEntry:
+            now = _now()
+            return moved(entry, Stage.INTENT, now, project=project, attempts=attempt, facts=facts)
+
+        await self._change(step)
         reach("intent")
 
     async def failed(self, facts: Mapping[str, Any]) -> None:
-        if self.entry.stage is Stage.SENT:
-            await self._change(moved(self.entry, Stage.INTENT, _now(), facts=facts))
+        if await self.at_rest() is Stage.SENT:
+            await self._change(lambda entry: moved(entry, Stage.INTENT, _now(), facts=facts))
 
     async def sent(self) -> None:
-        await self._change(moved(self.entry, Stage.SENT, _now()))
+        """The last byte may leave when this returns; for whoever is cancelled in it, it may not.
+
+        Raises:
+            NotSent: the call was stopped meanwhile.
+        """
+        await self._change(lambda entry: moved(entry, Stage.SENT, _now()))
+        if self._is_stopped:
+            raise NotSent("The call was given up before it was sent.")
+        self._has_gone = True
 
     async def submitted(self, remote: str) -> None:
         reach("created")
-        await self._change(submitted(self.entry, remote, _now()))
+        await self._change(lambda entry: submitted(entry, remote, _now()))
         reach("submitted")
 
     async def received(self) -> None:
         """The whole answer lies in the spool."""
         reach("spooled")
         if self.entry.stage is Stage.SENT:
-            await self._change(moved(self.entry, Stage.RECEIVED, _now()))
+            await self._change(lambda entry: moved(entry, Stage.RECEIVED, _now()))
         reach("received")
 
     async def stored(self, sidecar: str) -> None:
@@ -153,7 +171,7 @@ class OpenCall:
         if self.entry.stage is Stage.STORED:
             return  # by the process that began it
         facts = {"sidecar": sidecar}
-        await self._change(moved(self.entry, Stage.STORED, _now(), facts=facts))
+        await self._change(lambda entry: moved(entry, Stage.STORED, _now(), facts=facts))
         reach("stored")
 
     async def answered(
@@ -166,28 +184,34 @@ class OpenCall:
         note: str | None = None,
     ) -> None:
         """End it with a whole answer: record, ledger lines and idempotency key in one step."""
-        after = moved(self.entry, stage, _now(), note=note)
-        lines = (release_line(self.entry, self.plan, after.changed), *settled)
-        claim = self._claimed(ClaimState.FINAL, error)
-        await self._change(after, lines=lines, record=record, claim=claim)
+        await self._change(
+            lambda entry: moved(entry, stage, _now(), note=note),
+            ends=True,
+            lines=settled,
+            record=record,
+            claim=self._claimed(ClaimState.FINAL, error),
+        )
         reach("settled")
 
     async def released(self, error: HeliographError | None, note: str) -> None:
         """End it as provably free; its idempotency key may be used again."""
-        after = moved(self.entry, Stage.RELEASED, _now(), note=note)
-        lines = [release_line(self.entry, self.plan, after.changed)]
         # an earlier call in doubt stays what the key stands for
         claim = None if self.doubts else self._claimed(ClaimState.DROPPED, error)
-        await self._change(after, lines=lines, claim=claim)
+        await self._change(
+            lambda entry: moved(entry, Stage.RELEASED, _now(), note=note), ends=True, claim=claim
+        )
 
     async def doubted(
         self, hold: LedgerLine, record: Record | None, error: HeliographError, note: str
     ) -> None:
         """End it as unknown: what was set aside is held from now on."""
-        after = moved(self.entry, Stage.UNKNOWN, hold.at, note=note)
-        lines = (release_line(self.entry, self.plan, after.changed), hold)
-        claim = self._claimed(ClaimState.FINAL, error)
-        await self._change(after, lines=lines, record=record, claim=claim)
+        await self._change(
+            lambda entry: moved(entry, Stage.UNKNOWN, hold.at, note=note),
+            ends=True,
+            lines=[hold],
+            record=record,
+            claim=self._claimed(ClaimState.FINAL, error),
+        )
 
     def hold(self) -> LedgerLine:
         """The line that holds what this call may have cost."""
@@ -198,10 +222,30 @@ class OpenCall:
         """Micro-dollars that it and the job's earlier calls in doubt may have cost."""
         return self.entry.reserved + sum(line.micro for line in self.doubts)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the upstream may have the whole request, of an attempt not known to be free.
+
+        The journal alone cannot tell: it says "sent" before the last byte leaves, and still does
+        when that byte was held back.
+        """
+        return self._has_gone and self.entry.stage not in UNSENT
+
+    async def stop(self) -> bool:
+        """Let nothing leave from now on.
+
+        Returns:
+            Whether something may have left already.
+        """
+        self._is_stopped = True
+        await self.at_rest()
+        return self.has_left
+
     async def at_rest(self) -> Stage:
-        """Where the call stands once no step is being written any more."""
-        async with self._writing:
-            return self.entry.stage
+        """Where the call stands once every step that was asked for is written."""
+        while pending := [step for step in self._steps if not step.done()]:
+            await asyncio.wait(pending)
+        return self.entry.stage
 
     def _claimed(self, state: ClaimState, error: HeliographError | None) -> Claim | None:
         if self._claim is None:
@@ -210,21 +254,36 @@ class OpenCall:
 
     async def _change(
         self,
-        after: CallEntry,
+        step: Callable[[CallEntry], CallEntry],
         *,
+        ends: bool = False,
         lines: Sequence[LedgerLine] = (),
         record: Record | None = None,
         claim: Claim | None = None,
     ) -> None:
-        before = self.entry
+        """Write a step down.
+
+        Args:
+            step: from where the steps before it led, to where it leads.
+            ends: what was set aside is given back with it.
+        """
 
         async def write() -> None:
             async with self._writing:
-                await self._journal.change(before, after, lines=lines, record=record, claim=claim)
+                before, after = self.entry, step(self.entry)
+                back = [release_line(before, self.plan, after.changed)] if ends else []
+                told = (*back, *lines)
+                await self._journal.change(before, after, lines=told, record=record, claim=claim)
                 self.entry = after
+                if after.stage in UNSENT:
+                    self._has_gone = False
 
+        # known from here on, also before it comes to its first line
+        task = asyncio.ensure_future(write())
+        self._steps.add(task)
+        task.add_done_callback(self._steps.discard)
         # a step half-way written would leave us not knowing our own stage
-        await unbroken(write())
+        await unbroken(task)
 
 
 async def open_call(
@@ -337,7 +396,7 @@ def _new_claim(job: str, plan: Plan, rules: Rules, now: datetime, mark: str) -> 
     )
 
 
-async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+async def unbroken(work: Awaitable[T]) -> T:
     """Run to the end even when cancelled, and only then pass the cancellation on."""
     task = asyncio.ensure_future(work)
     try:

@@ -6,7 +6,7 @@ no database. A call that may be paid for goes on when nobody waits for it any mo
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -139,8 +139,7 @@ class AsyncHeliograph(Library):
         """Wait for calls under way, then close everything that was opened or started here.
 
         Args:
-            abandon: do not wait for answers that may be paid for; each is written down as
-                unknown.
+            abandon: do not wait for answers that may be paid for; each is written down.
         """
         self._closed = True
         if abandon:
@@ -149,6 +148,7 @@ class AsyncHeliograph(Library):
         others = self._running - {asyncio.current_task()}
         if others:
             await asyncio.wait(others)
+        await self._questions.close()
         async with self._building:
             parts, self._parts = self._parts, None
             if parts is not None:
@@ -249,13 +249,13 @@ class AsyncHeliograph(Library):
                 self._running.discard(task)
         return replace(result, preview=lambda: _preview(result.path))
 
-    async def deliver(self, record: Record, plan: Plan) -> Result:
-        """What `run` gave when the record was made, again: no call, no charge.
+    async def deliver(self, record: Record, plan: Plan, source: str = "replay") -> Result:
+        """What `run` gave when the record was made, again: no call, no charge; see `Result.source`.
 
         Raises:
             SizeMismatch: with `strict`, other pixels than asked.
         """
-        obtained = Obtained(record=record, plan=plan, source="replay")
+        obtained = Obtained(record=record, plan=plan, source=source)
         return await pipeline.deliver(obtained, await self._open(), self._observer)
 
     @property
@@ -293,7 +293,7 @@ class AsyncHeliograph(Library):
         twin = await pipeline.find_twin(plan, tools)
         if twin is not None:
             return twin
-        name = canonical_key(plan)
+        name = " ".join(map(canonical_key, order.plans))  # other fallbacks, another flight
         shared = pipeline.may_share(plan, tools)
         flight = self._flights.find(name) if shared else None
         if flight is not None:
@@ -370,10 +370,10 @@ class AsyncHeliograph(Library):
         """Until nothing of a job is in the air here."""
         await self._flights.landed(job)
 
-    async def recover(self) -> tuple[Recovered, ...]:
-        """Finish what processes that are gone had left open, and what waits in this one."""
-        parts = self._parts
-        return await self._recover(await self._open_store(), parts.resumer if parts else None)
+    async def recover(self, jobs: Collection[str] | None = None) -> tuple[Recovered, ...]:
+        """Finish what was left open; waits for answers to what these jobs, or all, submitted."""
+        resumer = self._parts.resumer if self._parts else None
+        return await self._recover(await self._open_store(), resumer, jobs=jobs)
 
     async def access(self) -> Access:
         """Which upstream paid calls go to; starts the emulator when that is it."""
@@ -467,11 +467,11 @@ class AsyncHeliograph(Library):
             facts = {"processes": list(others)}
             self._observer(Event(name="shared", job="", at=0.0, facts=facts))
         # calls that were submitted and never fetched: their upstream has the answers
-        settings, cabinet = self.settings, store.cabinet
-        resumer = upstream.provider("interactions", cabinet, settings.files)
+        transport, tools = self.settings.transport, (store.cabinet, self.settings.files)
+        resumer = upstream.provider("interactions", *tools)
         await self._recover(store, resumer)
         return _Parts(
-            provider=upstream.provider(settings.transport, cabinet, settings.files),
+            provider=upstream.provider(transport, *tools),
             resumer=resumer,
             channel=upstream.channel,
             access=upstream.access,

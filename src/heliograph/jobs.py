@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from heliograph.errors import Charged
+
 
 class JobState(Enum):
     """How far a job has come."""
@@ -71,6 +73,14 @@ class Job:
     key: str | None = None  # its idempotency key; unique for its user
     key_expires: datetime | None = None  # UTC; from then on the key is free
     webhook: str | None = None  # id of the webhook that is told of its end
+
+    @property
+    def may_be_called_again(self) -> bool:
+        """Whether an SDK's own repeat makes a new call: it ended, and cost nothing for certain."""
+        if self.state is JobState.CANCELLED:
+            return True
+        free = (self.error or {}).get("charged") == Charged.NO.value
+        return self.state is JobState.FAILED and free and not self.cost
 
 
 def moved(

@@ -41,6 +41,7 @@ from heliograph.money import dollars
 from heliograph.planning import CONTEXT_LOST
 from heliograph.ports import Books
 from heliograph.provenance import answer_document, answer_key, files_of, record_of
+from heliograph.providers.spool import discard, places_of
 from heliograph.storage import (
     plan_from_document,
     record_from_json,
@@ -82,12 +83,12 @@ async def take_in(
     except (StorageError, OSError) as error:
         free = reply.refusal is not None and reply.refusal.charged is Charged.NO
         trouble = error if isinstance(error, StorageError) else None
-        spool = spool_of(call, shelf.home)
+        spool = places_of(spool_of(call, shelf.home))[0]
         raise StorageError(
             trouble.what if trouble else "The answer could not be kept.",
             why=trouble.why if trouble else str(error),
             remedy=f"What arrived waits in {spool}; make room or mend the library, and the next "
-            "command takes it in.",
+            "command, or a gateway that runs on, takes it in.",
             charged=Charged.NO if free else Charged.YES,
             record_id=call.entry.job,
             facts={"spool": str(spool), "may_have_cost_micro": call.plan.estimate.high},
@@ -115,7 +116,7 @@ _clearing: set["asyncio.Task[None]"] = set()
 
 def _clear_away(spool: Path) -> None:
     """Delete a spool whose answer is kept; what a crash leaves of it, the next recovery deletes."""
-    task = asyncio.ensure_future(asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True))
+    task = asyncio.ensure_future(asyncio.to_thread(discard, spool))
     _clearing.add(task)
     task.add_done_callback(_clearing.discard)
 
@@ -140,7 +141,8 @@ def _flush_spool(spool: Path) -> None:
     A disk that refuses is no reason to stop: the picture is about to be stored durably anyway.
     """
     try:
-        for head in spool.glob("*/head.json"):
+        heads = (*spool.glob("*/head.json"), *(p / "head.json" for p in places_of(spool)[:-1]))
+        for head in heads:
             for path in (head, head.with_name("body.raw")):
                 if path.exists():
                     flush_file(path)
@@ -165,13 +167,13 @@ async def finish_stored(call: OpenCall, shelf: Shelf) -> bool:
     stages = {Outcome.KEPT: Stage.SETTLED, Outcome.REFUSED: Stage.REFUSED}
     stage = stages.get(record.outcome, Stage.QUARANTINED)
     own = [line for line in lines if line.call_id == call.entry.id]
-    error = None if record.outcome is Outcome.KEPT else _failure_in(record)
+    error = None if record.outcome is Outcome.KEPT else failure_in(record)
     await call.answered(stage, record, own, error=error, note=_note(record))
-    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    await asyncio.to_thread(discard, spool_of(call, shelf.home))
     return True
 
 
-def _failure_in(record: Record) -> HeliographError:
+def failure_in(record: Record) -> HeliographError:
     """The failure that a record without an image stands for, as far as the record tells."""
     kind = CorruptImage if record.outcome is Outcome.QUARANTINED else Refused
     return kind(
@@ -269,20 +271,18 @@ async def write_down_unknown(
     try:
         await _note_unknown(call, hold, error, shelf, goes_on=goes_on)
     except (StorageError, OSError) as trouble:
-        spool = spool_of(call, shelf.home)
+        spool = places_of(spool_of(call, shelf.home))[0]
         error.facts |= {"not_written_down": str(trouble), "spool": str(spool)}
         return None
     error.facts["record"] = call.entry.job
-    await asyncio.to_thread(shutil.rmtree, spool_of(call, shelf.home), ignore_errors=True)
+    await asyncio.to_thread(discard, spool_of(call, shelf.home))
     return hold
 
 
 async def _note_unknown(
     call: OpenCall, hold: LedgerLine, error: HeliographError, shelf: Shelf, *, goes_on: bool
 ) -> None:
-    spool = spool_of(call, shelf.home)
-    arrived = [path for path in spool.rglob("*") if path.is_file()]
-    await asyncio.to_thread(quarantine, call.entry.job, arrived, shelf.home)
+    await asyncio.to_thread(put_aside, spool_of(call, shelf.home), call.entry.job, shelf.home)
     record: Record | None = None
     if not goes_on:
         warning = f"{error.what} It may have cost up to {dollars(call.entry.reserved)}."
@@ -298,7 +298,7 @@ async def _note_unknown(
 async def let_go(call: OpenCall, error: HeliographError | None, note: str, home: Path) -> None:
     """End a call that provably cost nothing."""
     await call.released(error, note)
-    await asyncio.to_thread(shutil.rmtree, spool_of(call, home), ignore_errors=True)
+    await asyncio.to_thread(discard, spool_of(call, home))
 
 
 async def resolve(entry: CallEntry, micro: int | None, shelf: Shelf) -> CallEntry:
@@ -470,6 +470,12 @@ def quarantine(job: str, files: Sequence[Path], home: Path) -> None:
             if path.exists():
                 # the spool may be on another file system
                 shutil.move(path, _free_name(folder, f"{path.parent.name}-{path.name}"))
+
+
+def put_aside(spool: Path, job: str, home: Path) -> None:
+    """Put a whole spool into quarantine, what may not fit first: the rest is in place then."""
+    for place in places_of(spool):
+        quarantine(job, [path for path in place.rglob("*") if path.is_file()], home)
 
 
 def _free_name(folder: Path, name: str) -> Path:

@@ -5,7 +5,7 @@ process that is gone had left behind.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ from heliograph.ports import (
     Observer,
     Provider,
 )
-from heliograph.recovery import Recovered, recover
+from heliograph.recovery import Questions, Recovered, recover
 from heliograph.repaint import picture_of
 from heliograph.settings import Settings, load_settings
 from heliograph.sheets import Layout, Sheet, make_sheet
@@ -104,6 +104,7 @@ class Library:
         self._store: Store | None = None
         self._building = asyncio.Lock()
         self._recovering = asyncio.Lock()
+        self._questions = Questions()
         self._closed = False
 
     # ------------------------------------------------------------ images
@@ -256,7 +257,11 @@ class Library:
         return await resolve(await store.journal.find_call(call_id), micro, store)
 
     async def resolve_hold(self, record_id: str, micro: int | None) -> None:
-        """Close the hold of a record whose call is not in the journal, as after a rebuild.
+        """Close what is held of a record whose calls are not in the journal, as after a rebuild.
+
+        Args:
+            micro: micro-dollars that were billed for all its calls of unknown outcome together;
+                None when nothing was.
 
         Raises:
             RecordNotFound: none or several match, or nothing is held for it.
@@ -274,19 +279,29 @@ class Library:
                 f"Nothing is held for {record.id[:8]}.",
                 remedy="`heliograph budget show` tells what is held at all.",
             )
-        for hold in holds:
-            await resolve_without_call(hold, micro, store)
+        # the amount is written with the last one: whoever is stopped half-way can say it again
+        for hold in holds[:-1]:
+            await resolve_without_call(hold, None, store)
+        await resolve_without_call(holds[-1], micro, store)
 
     async def recover(self) -> tuple[Recovered, ...]:
         """Finish what processes that are gone had left open; it also happens at every opening."""
         return await self._recover(await self._open_store(), None)
 
-    async def _recover(self, store: Store, provider: Provider | None) -> tuple[Recovered, ...]:
+    async def _recover(
+        self, store: Store, provider: Provider | None, *, jobs: Collection[str] | None = ()
+    ) -> tuple[Recovered, ...]:
+        """Finish open calls, and wait for submitted ones: of these jobs as long as it takes."""
         # two tasks of one client would both find a call that one of them has just taken over
         async with self._recovering:
-            return await recover(
-                store, self._observer, provider=provider, in_the_air=self._is_in_the_air
+            done = await recover(
+                store,
+                self._observer,
+                questions=self._questions,
+                provider=provider,
+                in_the_air=self._is_in_the_air,
             )
+        return (*done, *await self._questions.answers(jobs))
 
     def _is_in_the_air(self, job: str) -> bool:
         """Whether this client is making a job; a library alone makes none."""

@@ -22,6 +22,7 @@ from heliograph.types import (
     Pixels,
     Record,
     Reference,
+    Said,
     Signature,
     Turn,
 )
@@ -101,6 +102,7 @@ async def turns_of(
                 prompt=_sendable(record.prompt),
                 casts=_told(record),
                 references=tuple(references),
+                layout=_layout(record),
                 answer=parts,
                 model=record.model,
                 signed=record.simulated is simulated and _is_signed(parts),
@@ -227,6 +229,22 @@ def _told(record: Record) -> tuple[Cast, ...]:
         for each in (told if isinstance(told, list | tuple) else ())
         if isinstance(each, Mapping)
     )
+
+
+def _layout(record: Record) -> tuple[Said, ...]:
+    """The order of what was said in a turn; nothing where its record does not say it well."""
+    listed = record.request.get("layout")
+    said = []
+    for each in listed if isinstance(listed, list | tuple) else ():
+        facts = each if isinstance(each, Mapping) else {}
+        text, sha256 = facts.get("text"), facts.get("sha256")
+        if isinstance(text, str) and sha256 is None:
+            said.append(Said(text=_sendable(text)))
+        elif isinstance(sha256, str) and text is None:
+            said.append(Said(sha256=sha256))
+        else:
+            return ()
+    return tuple(said)
 
 
 def _was_told_whole(record: Record) -> bool:

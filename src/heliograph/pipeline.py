@@ -31,7 +31,7 @@ from heliograph.errors import (
     StorageError,
     revived,
 )
-from heliograph.journal import UNSENT, Claim
+from heliograph.journal import Claim
 from heliograph.keeping import (
     is_still_to_be_had,
     keep_doubts,
@@ -260,8 +260,8 @@ async def _one_call(
 
     def watch(event: Event) -> None:
         if event.name in ("sent", "retrying"):
-            # an attempt that is tried again was not charged
-            flight.left = event.name == "sent"
+            # an attempt that is tried again was not charged; an earlier call may have been
+            flight.left = event.name == "sent" or bool(call.doubts)
         if event.name == "late":
             flight.late.set()
         observer(event)
@@ -277,15 +277,15 @@ async def _one_call(
         flight.late.clear()  # it is here: who gets on now waits for what is left to do
         refuse_unmarked(reply, call.plan)
     except HeliographError as error:
-        await _end_failed(call, error, tools, goes_on=may_repeat)
+        await unbroken(_end_failed(call, error, tools, goes_on=may_repeat))
         raise
     except OSError as error:
         refused = StorageError("The spool cannot be written.", why=str(error))
-        await _end_failed(call, refused, tools, goes_on=False)
+        await unbroken(_end_failed(call, refused, tools, goes_on=False))
         raise refused from error
     except BaseException:
         # cancelled, or a fault of ours: money that was set aside for nothing goes back
-        await _end_given_up(call, tools, observer)
+        await unbroken(_end_given_up(call, tools, observer))
         raise
     # from here on it is paid for: nobody's impatience may stop it half-way
     record, failure = await unbroken(take_in(call, reply, tools, notes=notes))
@@ -297,7 +297,7 @@ async def _one_call(
 async def _end_failed(
     call: OpenCall, error: HeliographError, tools: Tools, *, goes_on: bool
 ) -> None:
-    if isinstance(error, StorageError) and await call.at_rest() not in UNSENT:
+    if isinstance(error, StorageError) and await call.stop():
         # our own trouble proves nothing: the journal says that it was sent, the spool has what came
         error.charged = Charged.UNKNOWN
         error.record_id = call.entry.job
@@ -307,7 +307,7 @@ async def _end_failed(
         return
     if error.charged is Charged.NO:
         try:
-            await unbroken(let_go(call, error, error.what, tools.home))
+            await let_go(call, error, error.what, tools.home)
         except StorageError as trouble:
             # the next process gives the reservation back
             error.facts["not_written_down"] = str(trouble)
@@ -317,20 +317,23 @@ async def _end_failed(
         error.record_id = call.entry.job
         return
     retry = goes_on and isinstance(error, OutcomeUnknown)
-    hold = await unbroken(write_down_unknown(call, error, tools, goes_on=retry))
+    hold = await write_down_unknown(call, error, tools, goes_on=retry)
     if retry and hold is not None:
         error.facts["held"] = hold
 
 
 async def _end_given_up(call: OpenCall, tools: Tools, observer: Observer) -> None:
     """Nobody waits any more; what has left is written down as unknown."""
-    if await call.at_rest() in UNSENT:
-        await unbroken(let_go(call, None, "Given up before it was sent.", tools.home))
+    if not await call.stop():
+        # also when the journal says "sent" by now: whoever wrote that was stopped before the byte
+        for hold in call.doubts[:1]:
+            await keep_doubts(await tools.journal.find_call(str(hold.call_id)), hold, tools)
+        await let_go(call, None, "Given up before it was sent.", tools.home)
         return
     if call.entry.remote is not None:
         return  # submitted: its answer can still be asked for
     error = OutcomeUnknown("Given up while waiting.", charged=Charged.UNKNOWN)
-    await unbroken(write_down_unknown(call, error, tools))
+    await write_down_unknown(call, error, tools)
     observer(Event(name="given up", job=call.entry.job, at=0.0, facts=error.facts))
 
 
@@ -394,13 +397,15 @@ async def _finished(obtained: Obtained, original: Path, tools: Tools) -> tuple[E
 def _within(record: Record, specs: Sequence[ExportSpec]) -> Iterator[ExportSpec]:
     """The exports that a picture of fewer pixels than asked can be made into.
 
-    Blown up it would look like what was ordered, and not be it: then the original is delivered,
-    with the verdict and the warning of its record.
+    Blown up it would look like what was ordered, and not be it: then it keeps its own pixels, in
+    the format that was ordered, with the verdict and the warning of its record.
     """
     have = None if record.result is None else record.result.pixels
     for spec in specs:
         if have is None or spec.pixels is None or not enlarges(have, spec.pixels):
             yield spec
+        elif not (smaller := replace(spec, pixels=None)).is_copy:
+            yield smaller
 
 
 def _refuse_mismatch(obtained: Obtained) -> None:

@@ -2,18 +2,20 @@
 sent, and shows the rest as unknown.
 
 Invariant: it never sends a paid request. A call is taken over only from a process that is
-provably gone, and by one process only; recovering again changes nothing.
+provably gone, and by one process only; recovering again changes nothing. A submitted call stays
+open as long as its answer may be had, and nobody has to wait for one that is not theirs.
 """
 
 import asyncio
 import logging
-import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from heliograph.calls import OpenCall, Shelf, reopen
 from heliograph.errors import CallTaken, Charged, HeliographError, StorageError
@@ -23,7 +25,7 @@ from heliograph.keeping import (
     is_still_to_be_had,
     keep_doubts,
     let_go,
-    quarantine,
+    put_aside,
     refuse_unmarked,
     spool_of,
     take_in,
@@ -32,12 +34,16 @@ from heliograph.keeping import (
 from heliograph.ports import Event, Observer, Provider
 from heliograph.providers.gemini import Gemini
 from heliograph.providers.rereading import reread_answer
+from heliograph.providers.spool import discard
 from heliograph.storage import plan_from_document
+from heliograph.types import Reply
 
 LOG = logging.getLogger("heliograph")
 MOST = 100_000  # open calls; more than any machine can have in the air
 HOLD_PATIENCE = timedelta(hours=24)  # reliability.md section 4
 OLD_SPOOL = timedelta(minutes=10)
+FIRST_WORD = 3.0  # seconds for an upstream to say how far a submitted call is
+UPSTREAM_KEEPS = timedelta(days=60)  # Google says 55 days, of paid projects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +56,133 @@ class Recovered:
     note: str | None
 
 
+class _Question:
+    """One submitted call whose upstream is asked for the answer until it is there."""
+
+    def __init__(self, job: str, provider: Provider) -> None:
+        self.job = job
+        self.provider = provider
+        self.has_word = asyncio.Event()  # it has ended, or was asked for once
+        self.task: asyncio.Task[Recovered | None] | None = None
+        self._asking: asyncio.Task[Reply] | None = None
+        self._is_stopped = False
+
+    async def ask(self, call: OpenCall, remote: str, spool: Path) -> Reply | None:
+        """The answer; None when the question was stopped.
+
+        Raises:
+            HeliographError: as `Provider.resume`.
+        """
+        if self._is_stopped:
+            return None
+        project = call.entry.project
+        self._asking = asyncio.ensure_future(
+            self.provider.resume(call.plan, spool, remote, call, self._hear, project=project)
+        )
+        await asyncio.wait([self._asking])
+        return None if self._asking.cancelled() else self._asking.result()
+
+    def stop(self) -> None:
+        """Ask no more; an answer that is here is kept all the same."""
+        self._is_stopped = True
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _hear(self, event: Event) -> None:
+        # progress of a call that is nobody's here is no news to anybody
+        if event.name == "waiting":
+            self.has_word.set()
+
+
+class Questions:
+    """The submitted calls that one client asks for: each in a task of its own, and once."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Question] = {}
+        self._is_closed = False
+
+    def has(self, entry: CallEntry, provider: Provider | None) -> bool:
+        """Whether a call is asked for; one that is asked for elsewhere is stopped."""
+        question = self._open.get(entry.id)
+        if question is not None and provider not in (None, question.provider):
+            question.stop()
+        return question is not None
+
+    def begin(
+        self,
+        entry: CallEntry,
+        provider: Provider,
+        work: Callable[[_Question], Coroutine[Any, Any, Recovered | None]],
+    ) -> None:
+        """Ask for a call, unless everything is being closed."""
+        if self._is_closed:
+            return
+        question = self._open[entry.id] = _Question(entry.job, provider)
+
+        def over(task: "asyncio.Task[Recovered | None]") -> None:
+            del self._open[entry.id]
+            question.has_word.set()
+            if not task.cancelled() and task.exception() is not None:
+                LOG.error("asking for call %s broke", entry.id, exc_info=task.exception())
+
+        question.task = asyncio.ensure_future(work(question))
+        question.task.add_done_callback(over)
+
+    async def answers(self, jobs: Collection[str] | None) -> tuple[Recovered, ...]:
+        """What became of the calls that are asked for.
+
+        Args:
+            jobs: those whose calls are waited for until they have ended, or are not asked for any
+                more; None means all. Others are waited for until they were asked for once, and
+                not long.
+        """
+        questions = list(self._open.values())
+        tasks = [question.task for question in questions if question.task is not None]
+        wanted = [q.task for q in questions if q.task and (jobs is None or q.job in jobs)]
+        if wanted:
+            await asyncio.wait(wanted)
+        words = [asyncio.ensure_future(q.has_word.wait()) for q in questions]
+        try:
+            if words:
+                await asyncio.wait(words, timeout=FIRST_WORD)
+        finally:
+            for word in words:
+                word.cancel()
+        for question in questions:
+            question.has_word.set()  # a silent upstream is waited for once, by one
+        ended = [task for task in tasks if task.done() and not task.cancelled()]
+        found = [task.result() for task in ended if task.exception() is None]
+        return tuple(each for each in found if each is not None)
+
+    async def close(self) -> None:
+        """Ask no more; what has not ended by then stays open."""
+        self._is_closed = True
+        questions = list(self._open.values())
+        for question in questions:
+            question.stop()
+        tasks = [question.task for question in questions if question.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+
 async def recover(
     shelf: Shelf,
     observer: Observer,
     *,
+    questions: Questions,
     provider: Provider | None = None,
     in_the_air: Callable[[str], bool] | None = None,
 ) -> tuple[Recovered, ...]:
     """Finish every open call of this library that no living process is making.
 
     Args:
+        questions: takes the submitted calls, which end in their own time.
         provider: the upstream of now, through which submitted calls are asked for.
         in_the_air: whether a job is being made by this very process; None means that any may be.
 
     Returns:
-        What was finished. Calls that only their upstream can tell about, and calls of another
-        upstream than the one in `tools`, are left for later.
+        What was finished here. Calls that only their upstream can tell about are among the
+        questions, or left for later when the upstream of now is another.
     """
     done: list[Recovered] = []
     found = await shelf.journal.calls(stages=OPEN, library=shelf.lease.library, limit=MOST)
@@ -74,35 +191,40 @@ async def recover(
     for entry in reversed(found):
         own = entry.owner == shelf.lease.owner
         busy = in_the_air is None or in_the_air(entry.job)
-        if busy if own else entry.owner in living:
+        if (busy if own else entry.owner in living) or questions.has(entry, provider):
             continue
-        finished = await _finish(entry, shelf, provider, observer)
+        remote = await _remote(entry, shelf.home)
+        if remote is not None and entry.stage is Stage.SENT:
+            if provider is None:
+                continue  # only its upstream can tell
+            if provider.upstream == entry.upstream:
+                ask = partial(_finish, entry, shelf, observer, remote)
+                questions.begin(entry, provider, ask)
+                continue
+            if not entry.simulated:
+                LOG.info("%s waits for %s, not the upstream now", entry.id, entry.upstream)
+                continue  # its upstream still knows the answer, at no cost
+            # an emulator that is gone knows nothing any more
+        finished = await _finish(entry, shelf, observer, remote)
         if finished is not None:
             done.append(finished)
-            facts = {"call": finished.call_id, "stage": finished.stage.value}
-            observer(Event(name="recovered", job=entry.job, at=0.0, facts=facts))
     await _keep_old_holds(shelf)
     await _put_aside_strays(shelf)
     return tuple(done)
 
 
 async def _finish(
-    entry: CallEntry, shelf: Shelf, provider: Provider | None, observer: Observer
+    entry: CallEntry,
+    shelf: Shelf,
+    observer: Observer,
+    remote: str | None,
+    question: _Question | None = None,
 ) -> Recovered | None:
-    remote = await _remote(entry, shelf.home)
-    if remote is not None and entry.stage is Stage.SENT:
-        if provider is None:
-            return None  # only its upstream can tell
-        if provider.upstream != entry.upstream:
-            if not entry.simulated:
-                LOG.info("%s waits for %s, not the upstream now", entry.id, entry.upstream)
-                return None  # its upstream still knows the answer, at no cost
-            provider = None  # an emulator that is gone knows nothing any more
     try:
         call = await reopen(entry, plan_from_document(entry.plan), shelf)
         if remote is not None and entry.remote is None:
             await call.submitted(remote)
-        await _end(call, shelf, provider, observer)
+        await _end(call, shelf, question)
     except CallTaken:
         return None  # somebody else was quicker
     except (HeliographError, OSError, ValueError, LookupError, TypeError) as error:
@@ -114,6 +236,8 @@ async def _finish(
     entry = call.entry
     if entry.stage.is_open:
         return None  # its upstream is still at work
+    facts = {"call": entry.id, "stage": entry.stage.value}
+    observer(Event(name="recovered", job=entry.job, at=0.0, facts=facts))
     return Recovered(call_id=entry.id, job=entry.job, stage=entry.stage, note=entry.note)
 
 
@@ -126,7 +250,7 @@ async def _remote(entry: CallEntry, home: Path) -> str | None:
     return await asyncio.to_thread(submitted_id, home / "spool" / entry.spool)
 
 
-async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer: Observer) -> None:
+async def _end(call: OpenCall, shelf: Shelf, question: _Question | None) -> None:
     entry = call.entry
     if entry.stage in UNSENT:
         note = "Its process ended before the request had left."
@@ -136,13 +260,16 @@ async def _end(call: OpenCall, shelf: Shelf, provider: Provider | None, observer
         return
     spool = spool_of(call, shelf.home)
     try:
-        if entry.stage is Stage.SENT and entry.remote is not None and provider is not None:
-            reply = await provider.resume(call.plan, spool, entry.remote, call, observer)
+        if entry.remote is not None and question is not None:
+            answer = await question.ask(call, entry.remote, spool)
+            if answer is None:
+                return
+            reply = answer
         else:
             reply = await asyncio.to_thread(reread_answer, spool, entry.transport)
         refuse_unmarked(reply, call.plan)
     except HeliographError as error:
-        if is_still_to_be_had(error):
+        if is_still_to_be_had(error) and datetime.now(UTC) - entry.begun < UPSTREAM_KEEPS:
             return
         if isinstance(error, StorageError):
             raise  # our own trouble proves nothing
@@ -194,7 +321,7 @@ async def _put_aside_strays(shelf: Shelf) -> None:
             continue
         ended = named.get(folder.name)
         if ended is not None and not ended.stage.is_doubtful:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(discard, folder)
         else:
             await asyncio.to_thread(_clear, folder, shelf.home)
 
@@ -213,6 +340,5 @@ def _old_folders(spool: Path) -> list[Path]:
 
 def _clear(folder: Path, home: Path) -> None:
     with suppress(FileNotFoundError):  # another process clears it as well
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        quarantine(folder.name.partition("-")[0], files, home)
-    shutil.rmtree(folder, ignore_errors=True)
+        put_aside(folder, folder.name.partition("-")[0], home)
+    discard(folder)

@@ -162,6 +162,17 @@ async def test_an_expired_key_goes_over(jobs: Jobs, clock: Clock) -> None:
     assert await jobs.submit(keyed("job-3")) == second
 
 
+async def test_who_holds_a_key(jobs: Jobs, clock: Clock) -> None:
+    await jobs.submit(keyed("job-1"))
+    await jobs.submit(keyed("job-2", user="bob", key_expires=None))
+    assert await jobs.holder("ada", "k") == keyed("job-1")
+    assert await jobs.holder("bob", "k") == keyed("job-2", user="bob", key_expires=None)
+    assert await jobs.holder("ada", "other") is None
+    clock.now = NOON + LIFE
+    assert await jobs.holder("ada", "k") is None
+    assert await jobs.holder("bob", "k") is not None
+
+
 async def test_nothing_is_written_when_a_job_is_there(jobs: Jobs, clock: Clock) -> None:
     old = keyed("job-1", key_expires=NOON, mark="other")
     await jobs.submit(old)
@@ -190,7 +201,7 @@ async def test_joins_the_newest_equal_job(jobs: Jobs) -> None:
         "e-cancelled": (4, JobState.CANCELLED),
     }
     kept = {
-        job_id: a_job(job_id, created=NOON + second * SECOND, state=state)
+        job_id: a_job(job_id, created=NOON + second * SECOND, state=state, error={"charged": "no"})
         for job_id, (second, state) in states.items()
     }
     others = [a_job("other", mark="x", created=NOON + 9 * SECOND), a_job("bob", user="bob")]
@@ -199,12 +210,32 @@ async def test_joins_the_newest_equal_job(jobs: Jobs) -> None:
     new = a_job("new", created=NOON + 9 * SECOND)
     joins = (NOON + 2 * SECOND).astimezone(TOKYO)
     assert await jobs.submit(new, joins_since=joins) == kept["c-running"]
-    done = moved(kept["c-running"], JobState.FAILED, NOON)
+    done = moved(kept["c-running"], JobState.FAILED, NOON)  # its error says that it was free
     await jobs.change(kept["c-running"], done)
     assert await jobs.submit(new, joins_since=NOON) == kept["b-done"]
     assert await jobs.submit(new, joins_since=joins) is None
     with pytest.raises(ValueError, match="no time zone"):
         await jobs.submit(new, joins_since=NOON.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize(
+    ("error", "cost", "joined"),
+    [
+        ({"charged": "no"}, 0, False),
+        ({"charged": "yes"}, 0, True),
+        ({"charged": "unknown"}, 0, True),
+        ({"charged": "no"}, 5, True),  # another picture of it was charged
+        ({"code": "of another version"}, 0, True),
+        (None, 0, True),
+    ],
+)
+async def test_a_failure_is_joined_unless_it_was_free(
+    jobs: Jobs, error: dict[str, str] | None, cost: int, *, joined: bool
+) -> None:
+    kept = a_job(state=JobState.FAILED, error=error, cost=cost)
+    await jobs.submit(kept)
+    assert kept.may_be_called_again is not joined
+    assert await jobs.submit(a_job("new"), joins_since=NOON) == (kept if joined else None)
 
 
 async def test_of_equal_times_the_last_id_is_joined_and_a_key_comes_first(jobs: Jobs) -> None:

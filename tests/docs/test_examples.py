@@ -1,5 +1,9 @@
 """What the pages tell a reader to type does what they say."""
 
+import ast
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +50,28 @@ def test_few_examples_are_not_run() -> None:
 def test_every_fence_says_what_it_is() -> None:
     assert [str(block) for block in ALL if block.language not in LANGUAGES] == []
     assert sum(block.runs for block in ALL) >= 30
+
+
+def _told_names(page: Path) -> set[str]:
+    """Names without `.py` under which a reader is told to save or run an example."""
+    text = page.read_text(encoding="utf-8")
+    return set(re.findall(r"(?:as `|\bpython |\bpytest )([\w-]+)\.py\b", text))
+
+
+def _imported() -> Iterator[str]:
+    """The packages that the examples of all pages import."""
+    for block in ALL:
+        for node in ast.walk(ast.parse(block.text if block.language == "python" else "")):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module.partition(".")[0]
+
+
+def test_no_example_is_saved_under_the_name_of_what_is_imported() -> None:
+    # the folder of a script is searched first: google.py would hide the package google
+    taken = {*_imported(), *sys.stdlib_module_names}
+    assert {"google", "openai"} <= taken
+    told = {page.relative_to(ROOT).as_posix(): _told_names(page) for page in pages()}
+    assert any(told.values())
+    assert {page: sorted(names & taken) for page, names in told.items() if names & taken} == {}

@@ -349,7 +349,7 @@ def test_ctrl_c_waits_for_what_is_paid_for(
         read_until(process, "Already sent")
         held.let_go()
         out, err = process.communicate(timeout=GUARD)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert Path("fox.jpg").exists()
     assert out == "fox.jpg\n"
     assert "verified" in err

@@ -82,7 +82,10 @@ def test_a_key_from_create_to_revoke(say: Say, home: Path) -> None:
     assert is_same(text, digest(text, pepper), pepper)
     plain = say("keys", "create", "anna")
     assert key_id(plain.out.strip()) is not None  # the key alone, for whoever pipes it on
+    assert say("budget", "set", f"key/{made['id']}/day", "2").code == 0
     new = say("keys", "rotate", made["id"], "--json").facts
+    rows = say("budget", "show", "--json").facts["budgets"]
+    assert {f"key/{each['id']}/day" for each in (made, new)} <= {row["name"] for row in rows}
     assert (new["name"], new["expires"]) == ("laptop", made["expires"])
     assert say("keys", "revoke", made["id"]).code == 0
     listed = {row["id"]: row for row in say("keys", "list", "anna", "--json").facts["keys"]}
@@ -169,6 +172,54 @@ def test_backup_and_restore(say: Say, home: Path, tmp_path: Path) -> None:
     assert say("keys", "list", "--json").facts["keys"][0]["state"] == "revoked"
     assert "1 intact" in say("images", "verify").out or say("images", "verify").code == 0
     assert say("restore", str(tmp_path / "nothing"), "--home", str(tmp_path / "n")).code == 9
+
+
+def test_a_restore_without_secrets_says_what_becomes_of_the_keys(
+    say: Say, home: Path, tmp_path: Path
+) -> None:
+    said = say("backup", str(tmp_path / "none"), "--secrets")
+    assert "nothing to copy" in said.err
+    assert "secrets" not in say("backup", str(tmp_path / "none")).err  # no gateway, no secrets
+    said = say("restore", str(tmp_path / "none"), "--home", str(tmp_path / "keyless"))
+    assert "secrets" not in said.err
+    say("users", "add", "anna", "--role", "admin")
+    old = say("keys", "create", "anna").out.strip()
+    kept = tmp_path / "kept"
+    shutil.copytree(home / "server", kept)
+    folder, new = str(tmp_path / "b"), str(tmp_path / "new")
+    say("backup", folder)
+
+    said = say("restore", folder, "--home", new)
+    assert said.code == 0
+    assert "401 to all keys made before: 1." in said.err
+    assert str(Path(new) / "server") in said.err
+    rows = {
+        row["name"]: row
+        for row in say("doctor", "--server", "--json", "--home", new).facts["checks"]
+    }
+    assert rows["secrets"]["state"] == "warn"
+    assert "401: 1" in rows["secrets"]["finding"]
+    assert "get 401: 1." in say("keys", "create", "anna", "--home", new).err
+    assert "401" not in say("keys", "create", "anna", "--home", new).err
+
+    shutil.rmtree(new)
+    assert not say("restore", folder, "--home", new, "--json").facts["has_secrets"]
+    shutil.copytree(kept, Path(new) / "server", dirs_exist_ok=True)
+    assert "401" not in say("keys", "create", "anna", "--home", new).err
+    pepper = open_secrets(Path(new) / "server").pepper
+    assert is_same(old, digest(old, pepper), open_secrets(home / "server").pepper)
+    shutil.rmtree(new)
+    say("backup", folder, "--secrets")
+    assert "secrets" not in say("restore", folder, "--home", new).err
+
+
+def test_the_manifest_of_another_backup_is_damaged(say: Say, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    name = say("backup", str(folder), "--json").facts["name"]
+    (folder / "backups" / name / "manifest.json").write_text("{")
+    said = say("backup", str(folder))
+    assert said.code == 0
+    assert f"{name} cannot be read" in said.err
 
 
 def test_a_damaged_backup_says_so(say: Say, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_ctrl_c_waits_for_a_turn_that_is_paid_for(
         read_until(process, "Already sent")
         held.let_go()
         out, err = process.communicate(timeout=GUARD)
-    assert (process.returncode, out) == (0, "boat.jpg\n"), err
+    assert (process.returncode, out) == (130, "boat.jpg\n"), err
     assert say("sessions", "show", "--json").facts["head_version"] == 1
 
 

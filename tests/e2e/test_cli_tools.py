@@ -370,6 +370,8 @@ def test_config_round_trip(say: Say, own_config: Path) -> None:
         (["gemini-api-keys", SECRET], 2, "heliograph auth set"),
         (["spend_per_10_minutes", "ten"], 2, "not an amount in dollars"),
         (["budget_zone", "Europe/Berln"], 2, "did you mean Europe/Berlin?"),
+        (["model", "nonsense"], 2, "is no known image model"),
+        (["home", ""], 2, "names no place"),
     ],
 )
 def test_config_refuses(

@@ -249,7 +249,7 @@ async def test_given_up_here_and_resumed_there(
     assert log.remote is not None
     # another process, which does not know which of its keys submitted it
     other = dial("emu-project-somebody-else", f"emu-project-{project}")
-    reply = await other.resume(plan, tmp_path, log.remote, Log(), unseen)
+    reply = await other.resume(plan, tmp_path, log.remote, Log(), unseen, project="p0")
     assert size_of(reply) == (1376, 768)
     assert len(bill.lines) == 1
 
@@ -259,8 +259,9 @@ async def test_an_id_that_nobody_knows(dial: Dial, tmp_path: Path) -> None:
     assert log.remote is not None
     stranger = dial("emu-project-stranger")
     with pytest.raises(OutcomeUnknown) as caught:
-        await stranger.resume(plan_for(), tmp_path / "b", log.remote, Log(), unseen)
+        await stranger.resume(plan_for(), tmp_path / "b", log.remote, Log(), unseen, project="p0")
     assert caught.value.charged is Charged.UNKNOWN
+    assert caught.value.facts["may_be_asked_for"] is False
 
 
 async def test_a_line_that_breaks_while_asking(

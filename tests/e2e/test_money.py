@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 from tests.e2e.conftest import Bill, Emulated
+from tests.e2e.holding import holding
+from tests.e2e.raw import Said, answer, part, picture, saying
 
 from heliograph import AsyncHeliograph, InvalidRequest, Result
 from heliograph.errors import (
@@ -17,10 +19,12 @@ from heliograph.errors import (
     OutcomeUnknown,
     Overloaded,
     PolicyBlocked,
+    ProtocolError,
     RateLimited,
 )
 from heliograph.journal import Stage
 from heliograph.ports import Event
+from heliograph.providers.breaker import CONSECUTIVE
 
 Opened = Callable[..., AsyncHeliograph]
 OTHER = "gemini-nano-banana-2.1"
@@ -217,6 +221,31 @@ async def test_identical_seeded_requests_share_one_flight(
     assert len(bill.lines) == 3
 
 
+async def test_nobody_joins_a_flight_that_may_land_with_another_model(
+    emulated: Emulated, project: str, bill: Bill
+) -> None:
+    sent = asyncio.Semaphore(0)
+
+    def observe(event: Event) -> None:
+        if event.name == "sent":
+            sent.release()
+
+    with holding(emulated.url) as held:
+        key = f"emu-project-{project}"
+        async with AsyncHeliograph(base_url=held.url, api_key=key, observer=observe) as helio:
+            asked = [
+                asyncio.ensure_future(helio.generate("A fox", size="1K", seed=7, fallback=others))
+                for others in ((), (OTHER,))
+            ]
+            async with asyncio.timeout(60):
+                await sent.acquire()
+                await sent.acquire()  # no answer has come yet
+            held.let_go()
+            made = await asyncio.gather(*asked)
+    assert [m.source for m in made] == ["call", "call"]
+    assert len(bill.lines) == 2
+
+
 async def test_plain_requests_are_shared_only_when_told_to(opened: Opened, bill: Bill) -> None:
     async with opened(cache="all") as helio:
         assert (await helio.generate("A fox", size="1K")).source == "call"
@@ -257,6 +286,23 @@ async def test_a_policy_block_never_falls_back(helio: AsyncHeliograph, bill: Bil
     with pytest.raises(OutcomeUnknown):
         await helio.generate("A fox [[fault:reset-after-request]]", size="1K", fallback=(OTHER,))
     assert len(bill.lines) == 2
+
+
+async def test_another_model_steps_in_while_the_first_gets_a_rest() -> None:
+    nonsense = [Said({}, status=302)] * CONSECUTIVE
+    whole = Said(answer(part(picture()), finishReason="STOP"))
+    async with (
+        saying(*nonsense, whole) as upstream,
+        AsyncHeliograph(base_url=upstream.url) as helio,
+    ):
+        for _ in nonsense:
+            with pytest.raises(ProtocolError):
+                await helio.generate("A fox", size="1K", fallback=(OTHER,))
+        made = await helio.generate("A fox", size="1K", fallback=(OTHER,))
+        assert made.record.model == OTHER
+        assert "gets a rest" in " ".join(made.warnings)
+        assert upstream.requests == CONSECUTIVE + 1
+        assert await helio.audit() == ()
 
 
 # ---------------------------------------------------------------- repeats that are allowed

@@ -1,5 +1,6 @@
 """A job of two calls, the first of unknown outcome: both stay on the books until each is closed."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from tests.e2e.raw import Said, answer, part, picture, saying
 from heliograph import AsyncHeliograph
 from heliograph.errors import Charged, HeliographError, OutcomeUnknown, RecordNotFound, StorageError
 from heliograph.journal import OPEN, Stage
+from heliograph.killpoints import armed
 from heliograph.money import dollars
+from heliograph.ports import Event
 from heliograph.types import Outcome
 
 CUT = "A fox [[fault:cut-json]]"
@@ -108,6 +111,56 @@ async def test_a_limit_for_one_call_is_not_spent_on_two(
     assert len(bill.lines) == 1
 
 
+async def test_the_doubt_of_a_job_that_is_given_up_has_a_record(
+    client: Mapping[str, Any], bill: Bill, cut_once: str
+) -> None:
+    leaving: list[asyncio.Future[None]] = []
+    intents: list[str] = []
+
+    def act(point: str) -> None:
+        if point == "intent":
+            intents.append(point)
+            if len(intents) == 2:
+                leaving.append(asyncio.ensure_future(helio.abandon()))
+
+    async with AsyncHeliograph(**client) as helio:
+        with armed(act), pytest.raises(asyncio.CancelledError):
+            await helio.generate(cut_once, size="1K")
+        await asyncio.gather(*leaving)
+        second, first = await helio.calls()
+        assert (first.stage, second.stage) == (Stage.UNKNOWN, Stage.RELEASED)
+        assert await total(helio) == (0, first.reserved, 0)
+        record = await helio.image(first.job)
+        assert (record.outcome, record.cost) == (Outcome.UNKNOWN, 0)
+        assert (await helio.rebuild()).damaged == ()
+        assert await helio.audit() == ()
+    assert len(bill.lines) == 1
+
+
+async def test_who_gets_off_between_two_calls_leaves_the_second_to_go_on(
+    client: Mapping[str, Any], bill: Bill, project: str
+) -> None:
+    """The first may have been paid for: nobody's impatience stops the job any more."""
+    prompt = f"{project} [[fault:cut-json*1]] [[fault:rate-minute:1*2]]"
+    events: list[Event] = []
+    calls: list[str] = []
+
+    def told(event: Event) -> None:
+        events.append(event)
+        if event.name == "reserved":
+            calls.append(event.job)
+        if event.name == "retrying" and len(calls) == 2:
+            asking.cancel()
+
+    async with AsyncHeliograph(**client, observer=told) as helio:
+        asking = asyncio.ensure_future(helio.generate(prompt, size="1K"))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    async with AsyncHeliograph() as again:
+        (record,) = await again.images()
+    assert record.outcome is Outcome.KEPT
+
+
 # ---------------------------------------------------------------- killed during the second call
 
 
@@ -161,6 +214,26 @@ async def test_a_hold_of_a_rebuilt_library_can_be_closed(
     async with AsyncHeliograph(**client) as again:
         await again.rebuild()
         assert (await total(again))[1] > 0
+        await again.resolve_hold(name, micro)
+        assert await total(again) == (0, 0, micro or 0)
+        with pytest.raises(RecordNotFound, match="Nothing is held"):
+            await again.resolve_hold(name, micro)
+        assert await again.audit() == ()
+        assert (await again.rebuild()).damaged == ()
+
+
+@pytest.mark.parametrize("micro", [None, BILLED])
+async def test_what_was_billed_for_two_calls_of_a_rebuilt_library_counts_once(
+    client: Mapping[str, Any], home: Path, micro: int | None
+) -> None:
+    async with AsyncHeliograph(**client) as helio:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await helio.generate(CUT, size="1K")
+    lose_database(home)
+    name = str(caught.value.record_id)
+    async with AsyncHeliograph(**client) as again:
+        await again.rebuild()
+        assert await total(again) == (0, caught.value.facts["may_have_cost_micro"], 0)
         await again.resolve_hold(name, micro)
         assert await total(again) == (0, 0, micro or 0)
         with pytest.raises(RecordNotFound, match="Nothing is held"):

@@ -64,6 +64,12 @@ def once(point: str, act: Callable[[], None]) -> Callable[[str], None]:
     return at
 
 
+async def ticks() -> None:
+    """Long enough for a cancellation to get to the bottom of everything that does not wait."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 # ---------------------------------------------------------------- a database that refuses
 
 
@@ -138,8 +144,35 @@ async def test_a_reservation_in_the_making_is_given_back_when_cancelled(
     assert [b.reserved for b in await helio.balances() if b.scope == "total"] == [0]
 
 
-async def test_a_step_in_the_making_counts_when_cancelled(
-    helio: AsyncHeliograph, home: Path
+async def test_what_is_cancelled_while_its_step_is_written_has_not_left(
+    helio: AsyncHeliograph, home: Path, bill: Bill
+) -> None:
+    await helio.images()
+    with (
+        holder(home) as holds,
+        queueing(holds) as until_queueing,
+        armed(once("before-sent", holds.take)),
+    ):
+        task = asyncio.ensure_future(helio.generate("A fox", size="1K", idempotency_key="k"))
+        await until_queueing()
+        task.cancel()
+        await ticks()
+        holds.let_go()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    (call,) = await helio.calls()
+    # the journal said "sent" before it was given up, but its last byte was held back
+    assert [step.stage for step in call.trail][-2:] == [Stage.SENT, Stage.RELEASED]
+    assert [b.reserved + b.held for b in await helio.balances() if b.scope == "total"] == [0]
+    assert await helio.audit() == ()
+    assert await helio.images() == ()
+    assert bill.lines == []
+    made = await helio.generate("A fox", size="1K", idempotency_key="k")
+    assert made.source == "call"
+
+
+async def test_what_is_given_up_twice_ends_all_the_same(
+    helio: AsyncHeliograph, home: Path, bill: Bill
 ) -> None:
     await helio.images()
     with (
@@ -150,14 +183,17 @@ async def test_a_step_in_the_making_counts_when_cancelled(
         task = asyncio.ensure_future(helio.generate("A fox", size="1K"))
         await until_queueing()
         task.cancel()
-        await asyncio.sleep(0.05)
+        await ticks()
+        leaving = asyncio.ensure_future(helio.abandon())  # while the end is being written
+        await ticks()
         holds.let_go()
+        await leaving
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await helio.calls(stages=OPEN) == ()
     (call,) = await helio.calls()
-    assert call.stage is Stage.UNKNOWN  # it says "sent" by now, and nobody knows better
-    assert await helio.audit() == ()
+    assert call.stage is Stage.RELEASED
+    assert bill.lines == []
 
 
 # ---------------------------------------------------------------- who is alive

@@ -199,6 +199,14 @@ def test_a_number_too_long_to_be_written_is_refused() -> None:
         read_template(document, name="t", origin="t.toml")
 
 
+@pytest.mark.parametrize(
+    ("longest", "kept"),
+    [("1e999999999999999999", 2000), ("1e-999999999999999999", 1), ("0", 1), ("7.9", 7)],
+)
+def test_a_length_of_any_size_is_understood(longest: str, kept: int) -> None:
+    assert template(x={"longest": longest}).variables[0].longest == kept
+
+
 def test_sections_of_the_caller_take_the_place_of_the_template_s() -> None:
     made = template(
         {"subject": "${x}", "style": "${y}", "negative": ["text"]}, x={}, y={"default": "oil"}

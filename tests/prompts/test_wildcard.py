@@ -14,6 +14,7 @@ from heliograph.prompts.wildcard import (
     COUNTED,
     MOST_DEPTH,
     Option,
+    Steps,
     count,
     escape,
     every,
@@ -216,3 +217,18 @@ def test_what_looks_wild(text: str) -> None:
 )
 def test_what_does_not_look_wild(text: str) -> None:
     assert not looks_wild(text)
+
+
+def test_several_answers_can_share_an_allowance() -> None:
+    tree, steps = parse("{a|b|c}"), Steps(1000)
+    for seed in range(10):
+        assert expand(tree, seed, steps=steps) == expand(tree, seed)
+    assert count(tree, steps=steps) == 3
+    spent = Steps(0)
+    with pytest.raises(InvalidRequest, match="too many parts"):
+        expand(tree, 0, steps=spent)
+    with pytest.raises(InvalidRequest, match="too many parts"):
+        count(tree, steps=spent)
+    shared = Steps(30)
+    with pytest.raises(InvalidRequest, match="too many parts"):  # one alone would take less
+        "".join(expand(tree, seed, steps=shared) for seed in range(30))

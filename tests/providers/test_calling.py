@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.providers.plans import plan_for, reference
 
+from heliograph.calls import unbroken
 from heliograph.errors import (
     Charged,
     DeadlineExceeded,
@@ -533,3 +534,60 @@ async def test_the_key_is_in_no_error(tmp_path: Path) -> None:
     assert "c2VjcmV0LWtleQ==" not in str(caught.value)
     assert "bad key (key)" in str(caught.value)
     assert "secret-key" not in json.dumps(caught.value.as_dict())
+
+
+async def test_no_part_of_the_key_is_in_an_error_that_was_cut(tmp_path: Path) -> None:
+    echo = {"error": {"code": 400, "message": f"{'a ' * 296}secret-key"}}
+    async with serving(says(json.dumps(echo).encode(), "400 no")) as server:
+        with pytest.raises(HeliographError) as caught:
+            await call(server.url, tmp_path)
+    assert "secret" not in json.dumps(caught.value.as_dict())
+
+
+@pytest.mark.parametrize(("date", "known"), [("+0000", True), (f"+{'9' * 20}", False)])
+async def test_a_clock_that_makes_no_sense_is_not_compared(date: str, known: bool) -> None:
+    async def lists(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        day = f"date: Mon, 16 Nov 2009 13:32:02 {date}"
+        body = b'{"models": []}'
+        writer.write(f"HTTP/1.1 200 OK\r\n{day}\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+        writer.write(body)
+        await writer.drain()
+
+    async with serving(lists) as server:
+        channel = Channel(server.url, "v1", "secret-key", AMPLE)
+        listing = await channel.models(GUARD)
+        await channel.close()
+    assert (listing.ahead is not None) is known
+
+
+async def test_the_last_byte_never_leaves_for_whoever_is_cancelled_before_it(
+    tmp_path: Path,
+) -> None:
+    """Its log finishes what it is writing, as a journal does, after nobody waits any more."""
+    writing, may_write, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    came: list[bytes] = []
+
+    class SlowLog(MemoryLog):
+        async def sent(self) -> None:
+            writing.set()
+            await unbroken(may_write.wait())
+            await super().sent()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            came.append((await request_of(reader))[1])
+        hung_up.set()
+
+    events: list[Event] = []
+    async with serving(listen) as server:
+        task = asyncio.ensure_future(call(server.url, tmp_path, events=events, log=SlowLog()))
+        async with asyncio.timeout(GUARD):
+            await writing.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            may_write.set()
+            await hung_up.wait()
+    assert came == []
+    assert [event.name for event in events] == ["connected"]

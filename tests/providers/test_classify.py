@@ -42,6 +42,7 @@ def retry(delay: str) -> dict[str, Any]:
     return {"@type": RPC + "RetryInfo", "retryDelay": delay}
 
 
+_KEYS = [chr(code) for code in range(33, 127)]  # what a key can be made of
 MINUTE = "GenerateRequestsPerMinutePerProjectPerModel"
 DAY = "GenerateRequestsPerDayPerProjectPerModel"
 ROWS: list[tuple[int, str, list[dict[str, Any]], type[HeliographError], float | None]] = [
@@ -130,6 +131,19 @@ def test_a_header_may_name_the_hour() -> None:
     assert classify(503, None, {"retry-after": past}).retry_after == 0.0
     nowhere = "Mon, 01 Jan 2029 00:00:00 -0000"
     assert classify(503, None, {"retry-after": nowhere}).retry_after is None
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        f"Mon, 01 Jan 2029 00:00:00 +{'9' * 20}",
+        f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT",
+        "Mon, 99 Jan 2029 00:00:00 GMT",
+    ],
+)
+def test_an_hour_that_there_is_not_says_nothing(date: str) -> None:
+    found = classify(429, None, {"retry-after": date})
+    assert (type(found), found.retry_after) == (RateLimited, None)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 529])
@@ -307,7 +321,17 @@ def test_a_message_that_says_nothing_is_replaced(message: object, why: str) -> N
 
 def test_a_message_is_one_line_and_not_long() -> None:
     assert classify(400, {"message": " a \n b\t c "}, {}).why == "a b c"
-    assert classify(400, {"message": "x" * 601}, {}).why == "x" * 600
+    assert classify(400, {"message": "é" * 601}, {}).why == "é" * 600
+
+
+@pytest.mark.parametrize("key", ["AIzaSyD-canary_0123456789", "a+/b==", "%7E%2F", "".join(_KEYS)])
+def test_no_part_of_a_key_is_left_where_a_message_is_cut(key: str) -> None:
+    whole = f"{'é' * (599 - len(key))} {key}"
+    assert classify(400, {"message": whole}, {}).why == whole
+    for start in range(600 - len(key), 600):
+        words = f"{'é' * (start - 1)} "
+        assert classify(400, {"message": f"{words}{key} and more"}, {}).why == words.strip()
+    assert classify(400, {"message": key * 600}, {}).why == "HTTP 400."
 
 
 def test_details_of_another_type_say_nothing() -> None:

@@ -93,7 +93,13 @@ def test_an_open_gate_lets_everyone_through() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "told", "seconds"),
-    [(Cause.SPEND, 0.0, 600.0), (Cause.RATE, 400.0, 400.0), (Cause.DAY, 37.0, HALF_DAY)],
+    [
+        (Cause.SPEND, 0.0, 600.0),
+        (Cause.RATE, 400.0, 400.0),
+        (Cause.RATE, 86_400.0, 86_400.0),
+        (Cause.RATE, 999_999_999.0, 86_400.0),
+        (Cause.DAY, 37.0, HALF_DAY),
+    ],
 )
 def test_it_opens_for_everyone_when_its_time_is_over(
     cause: Cause, told: float, seconds: float

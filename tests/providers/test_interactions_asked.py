@@ -161,6 +161,11 @@ async def generate(provider: Interactions, server: Server, spool: Path) -> tuple
     return reply, log
 
 
+async def resume(provider: Interactions, server: Server, spool: Path, project: str = "p0") -> Reply:
+    log = Log(server)
+    return await provider.resume(plan_for(), spool, ID, log, lambda _: None, project=project)
+
+
 WRITTEN = ["intent", "sent", f"submitted {ID}"]
 
 
@@ -293,7 +298,7 @@ async def test_resumed_by_whichever_key_submitted_it(tmp_path: Path, make: Make)
     gets = [(404, denied("not_found")), (200, BEGUN), (200, DONE)]
     async with serving([], gets) as server:
         provider = make(server, "first", "second")
-        reply = await provider.resume(plan_for(), tmp_path / "s", ID, Log(server), lambda _: None)
+        reply = await resume(provider, server, tmp_path / "s")
         keys = [key for _, _, key, _ in server.seen]
     assert keys == ["first", "second", "second"]
     assert reply.images[0].path.read_bytes() == PICTURE
@@ -302,7 +307,7 @@ async def test_resumed_by_whichever_key_submitted_it(tmp_path: Path, make: Make)
 async def test_resuming_takes_a_new_folder(tmp_path: Path, make: Make) -> None:
     (tmp_path / "attempt-7").mkdir()
     async with serving([], [(200, DONE)]) as server:
-        await make(server).resume(plan_for(), tmp_path, ID, Log(server), lambda _: None)
+        await resume(make(server), server, tmp_path)
     assert reread_answer(tmp_path, ID).images[0].path.parent.parent.name == "attempt-8"
 
 
@@ -310,15 +315,44 @@ async def test_what_nobody_knows_any_more_is_unknown(tmp_path: Path, make: Make)
     async with serving([], [(404, denied("not_found"))]) as server:
         provider = make(server, "first", "second")
         with pytest.raises(OutcomeUnknown) as caught:
-            await provider.resume(plan_for(), tmp_path, ID, Log(server), lambda _: None)
+            await resume(provider, server, tmp_path, project="p1")
     assert caught.value.charged is Charged.UNKNOWN
     assert caught.value.facts["may_be_asked_for"] is False
+
+
+NOT_FOUND = {"error": {"code": 404, "status": "NOT_FOUND", "message": "No such method."}}
+NO_KEY = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid."}}
+
+
+@pytest.mark.parametrize(
+    ("told", "project"),
+    [
+        ((404, b"<html>"), "p0"),  # of a proxy on the way
+        ((404, NOT_FOUND), "p0"),  # of another service of Google
+        ((400, NO_KEY), "p0"),
+        ((401, denied("authentication")), "p0"),
+        ((403, denied("permission_denied")), "p0"),
+        ((400, denied("invalid_request")), "p0"),
+        ((404, denied("not_found")), "p7"),  # of a project that never had it
+    ],
+)
+async def test_what_only_its_own_project_may_deny_stays_to_be_had(
+    told: Told, project: str, tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving([], [told]) as server:
+        # a minute for each time it is asked for
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 60 * len(server.of("GET")))
+        monkeypatch.setattr(module, "time", clock)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await resume(make(server), server, tmp_path, project=project)
+    assert len(server.of("GET")) > 1
+    assert caught.value.facts["may_be_asked_for"] is True
 
 
 async def test_one_at_work_is_waited_for_though_it_says_403(tmp_path: Path, make: Make) -> None:
     gets = [(403, denied("permission_denied"))] * 12 + [(200, DONE)]
     async with serving([], gets) as server:
-        reply = await make(server).resume(plan_for(), tmp_path, ID, Log(server), lambda _: None)
+        reply = await resume(make(server), server, tmp_path)
     assert reply.images
 
 

@@ -25,6 +25,7 @@ from heliograph.errors import (
     SizeMismatch,
     StorageError,
     UntrustedUpstream,
+    UpstreamClosed,
     UpstreamError,
 )
 from heliograph.providers.classify import classify
@@ -47,6 +48,7 @@ def quota(word: str | None) -> QuotaExhausted:
     ("error", "kind"),
     [
         (NotSent("x"), Kind.NOT_SENT),
+        (UpstreamClosed("x"), Kind.NOT_SENT),
         (UntrustedUpstream("x"), Kind.TLS_TRUST),
         (RateLimited("x"), Kind.RATE),
         (Overloaded("x"), Kind.CAPACITY),

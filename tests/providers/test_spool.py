@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from heliograph.killpoints import armed
 from heliograph.providers import spool as spool_module
 from heliograph.providers import tap as tap_module
-from heliograph.providers.spool import HEAD, RAW, Spool, reread
+from heliograph.providers.spool import HEAD, RAW, RESCUE, Spool, discard, places_of, reread
 from heliograph.providers.tap import AnswerTooLarge, Tapped
 from heliograph.providers.wire import WireReply, documents
 
@@ -115,7 +115,8 @@ def test_an_answer_lies_on_disk_as_it_came_and_taken_apart(tmp_path: Path) -> No
     assert spool.trouble is None
     assert picture_of(tapped) == PICTURE
     assert (tmp_path / RAW).read_bytes() == BODY
-    head = {"status": 200, "headers": HEADERS, "is_direct": False}
+    rescue = Path(tempfile.gettempdir(), f"{RESCUE}{tmp_path.parent.name}-{tmp_path.name}")
+    head = {"status": 200, "headers": HEADERS, "is_direct": False, "rescue": str(rescue)}
     assert json.loads((tmp_path / HEAD).read_text("utf-8")) == head
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [RAW, HEAD, "part-000", "part-001"]
@@ -235,9 +236,55 @@ def test_a_disk_that_fills_up_costs_nothing(room: int, tmp_path: Path, rescues: 
     (second,) = rescues.iterdir()
     assert (second / RAW).read_bytes() == BODY
     assert (second / HEAD).exists()
-    wire = again(second)
-    assert said(wire.tapped) == said(tapped)
-    assert (wire.status, wire.headers) == (200, HEADERS)
+    for place in (second, folder):
+        wire = again(place)
+        assert said(wire.tapped) == said(tapped)
+        assert (wire.status, wire.headers) == (200, HEADERS)
+    assert places_of(tmp_path) == [second, tmp_path]
+    discard(folder)
+    assert not folder.exists()
+    assert not second.exists()
+
+
+def test_whoever_has_another_folder_for_temporary_files_finds_it(
+    tmp_path: Path, rescues: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "spool"
+    with files_end_at(5000):
+        spool = spooled(folder, CHUNKS)
+    spool.close()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert picture_of(again(folder).tapped) == PICTURE
+
+
+def test_what_has_its_name_already_is_not_written_over(tmp_path: Path, rescues: Path) -> None:
+    folder = tmp_path / "spool"
+    there = rescues / f"{RESCUE}{tmp_path.name}-spool"
+    there.mkdir()
+    with files_end_at(5000):
+        spool = spooled(folder, CHUNKS)
+    assert picture_of(spool.close()) == PICTURE
+    assert list(there.iterdir()) == []
+    assert len(list(rescues.iterdir())) == 2
+
+
+def test_what_is_not_our_own_folder_is_not_read(tmp_path: Path, rescues: Path) -> None:
+    """Where everybody may write, a name proves nothing."""
+    folder = tmp_path / "spool"
+    spooled(folder, CHUNKS[:3]).close()
+    spooled(tmp_path / "others", CHUNKS).close()
+    (rescues / f"{RESCUE}{tmp_path.name}-spool").symlink_to(tmp_path / "others")
+    assert again(folder).tapped.cut is not None
+    discard(folder)
+    assert (tmp_path / "others" / RAW).exists()
+
+
+def test_the_longer_one_of_two_places_is_read(tmp_path: Path, rescues: Path) -> None:
+    """The process was killed while it wrote the second one."""
+    folder, second = tmp_path / "spool", rescues / f"{RESCUE}{tmp_path.name}-spool"
+    spooled(folder, CHUNKS).close()
+    spooled(second, CHUNKS[:3]).close()
+    assert picture_of(again(folder).tapped) == PICTURE
 
 
 def test_a_part_that_cannot_be_written_is_made_elsewhere(tmp_path: Path, rescues: Path) -> None:

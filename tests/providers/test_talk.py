@@ -21,7 +21,7 @@ from heliograph.providers.gemini import encode
 from heliograph.providers.talk import MADE, contents
 from heliograph.providers.talk import given as given_pictures
 from heliograph.providers.wire import WireRequest
-from heliograph.types import Part, Plan, Signature, Turn
+from heliograph.types import Part, Plan, Said, Signature, Turn
 
 PRO = "gemini-3-pro-image"
 PLAN = plan_for("now")
@@ -96,6 +96,28 @@ def as_sent(part: Part) -> dict[str, Any]:
     if part.signature is not None:
         found["thoughtSignature"] = part.signature.path.read_text()
     return found
+
+
+def test_words_and_pictures_in_an_order_of_their_own() -> None:
+    one, two, gone = picture(b"one"), picture(b"two"), picture(b"gone")
+    said = (
+        Said(sha256=two.sha256),
+        Said(text="a"),
+        Said(sha256=gone.sha256),
+        Said(sha256=two.sha256),
+        Said(text="b"),
+    )
+    turn = Turn(record="r", words="a\nb", references=(two, one, two), layout=said, model=PRO)
+    plan = replace(PLAN, request=replace(PLAN.request, layout=said), references=(one, two))
+    earlier, now = (
+        [Part(image=two), Part(text="a"), Part(image=two), Part(text="b"), Part(image=one)],
+        # what is not there leaves no gap, and what has no place comes last
+        [Part(image=two), Part(text="a"), Part(text="b"), Part(image=one)],
+    )
+    (talk,) = contents(replace(plan, history=(turn,)))
+    assert list(talk.parts) == earlier + now
+    wire = body_of(interaction_request.encode(plan))
+    assert [part["type"] for part in wire["input"]] == ["image", "text", "text", "image"]
 
 
 @settings(max_examples=150)

@@ -28,6 +28,7 @@ from heliograph.types import (
     PricedModel,
     Reference,
     Request,
+    Said,
     Signature,
     Turn,
     Verbatim,
@@ -72,6 +73,8 @@ histories = st.lists(
             TURN,
             replace(TURN, words="A hare"),
             replace(TURN, references=()),
+            replace(TURN, layout=(Said(text="A hare"), Said(sha256="5" * 64))),
+            replace(TURN, layout=(Said(sha256="5" * 64), Said(text="A hare"))),
             replace(TURN, answer=()),
             replace(TURN, answer=ANSWER[1:]),
             replace(TURN, answer=(ANSWER[0], replace(ANSWER[1], signature=None))),
@@ -97,6 +100,10 @@ ENCLOSED = Enclosed(path=Path("a"), size=3, sha256="5" * 64, media_type="image/p
 bodies = st.none() | st.lists(
     texts | st.sampled_from([ENCLOSED, replace(ENCLOSED, sha256="6" * 64)]), max_size=3
 ).map(lambda pieces: Verbatim(pieces=tuple(pieces), images=1, words=""))
+layouts = st.lists(
+    st.builds(Said, text=texts) | st.builds(Said, sha256=st.sampled_from(["5" * 64, "6" * 64])),
+    max_size=3,
+).map(tuple)
 # what can change the picture, what only changes what is made of it, and values of each
 PICTURE: dict[str, st.SearchStrategy[Any]] = {
     "model": texts,
@@ -113,6 +120,7 @@ PICTURE: dict[str, st.SearchStrategy[Any]] = {
     "request.safety": st.dictionaries(texts, texts, max_size=3),
     "request.include_thoughts": st.booleans(),
     "request.verbatim": bodies,
+    "request.layout": layouts,
     "request.owner": maybe_text,  # nobody gets another user's picture
     "history": histories,
     "words": texts.filter(bool),

@@ -16,7 +16,7 @@ from heliograph.types import Anchor, Finish, Record, Request
 
 OF_ONE_TURN = {
     *("prompt", "references", "casts", "session", "follows", "base", "region", "mask", "protect"),
-    *("feather", "max_cost", "fresh", "idempotency_key", "verbatim", "owner", "access"),
+    *("feather", "max_cost", "fresh", "idempotency_key", "verbatim", "layout", "owner", "access"),
 }
 
 

@@ -41,14 +41,22 @@ def shelf_of(home: Path) -> tuple[Shelf, Counted]:
     return cast("Shelf", parts), books
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
-    ),
-    max_leaves=6,
-) | st.sampled_from(["\ud800", ["\ud800"], {"anchor": []}, {"role": [], "key": "x"}, [{}]])
-READ = (*INHERITED, "references", "area", "words", "history", "told", "casts")
+json_values = (
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text(max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+    | st.sampled_from(["\ud800", ["\ud800"], {"anchor": []}, {"role": [], "key": "x"}, [{}]])
+    | st.just([{"text": "\ud800"}, {"sha256": "5" * 64}])
+)
+READ = (*INHERITED, "references", "area", "words", "history", "told", "casts", "layout")
 requests = st.dictionaries(st.sampled_from(READ), json_values, max_size=5)
 
 
@@ -74,7 +82,8 @@ async def test_a_turn_goes_back_as_far_as_it_makes_sense(
     turn: tuple[Any, ...] = ({"text": 3}, {"text": "\ud800"}, {"image": [], "signature": "x"})
     record = bare(request=request, prompt=prompt, turn=turn)
     (found,), _ = await turns_of((record,), request.get("context"), shelf, simulated=False)
-    for text in (found.words, found.prompt, *(c.description for c in found.casts)):
+    said = [each.text or each.sha256 or "" for each in found.layout]
+    for text in (found.words, found.prompt, *(c.description for c in found.casts), *said):
         text.encode()
     assert found.answer == ()
 

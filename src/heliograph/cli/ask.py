@@ -16,6 +16,7 @@ MODEL = Group("Model", sort_key=2)
 REPEAT = Group("Budgets and repeats", sort_key=3)
 FILE = Group("Finished file (the original stays untouched)", sort_key=4)
 
+MOST_LISTED = 1_000_000  # rows of one list; a database takes no number above its own
 UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -194,6 +195,20 @@ class Repeating:
         if self.idempotency_key is not None:
             options["idempotency_key"] = self.idempotency_key
         return options
+
+
+def refuse_limit(limit: int) -> None:
+    """A list has from one row to a million.
+
+    Raises:
+        InvalidRequest: it is to have less or more.
+    """
+    if not 1 <= limit <= MOST_LISTED:
+        message = f"must be from 1 to {MOST_LISTED}"
+        nearest = ("1" if limit < 1 else str(MOST_LISTED),)
+        raise InvalidRequest(
+            [Problem(field="limit", value=str(limit), message=message, nearest=nearest)]
+        )
 
 
 def _format_of(suffix: str) -> str | None:

@@ -17,7 +17,7 @@ from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
 from heliograph.server.backup import Backup, back_up
 from heliograph.server.restoring import restore as restore_library
-from heliograph.server.secrets import secrets_folder
+from heliograph.server.secrets import PEPPER, secrets_folder
 from heliograph.settings import load_settings
 
 DAMAGED = 1  # exit code
@@ -61,7 +61,11 @@ def backup(
         return 0
     new = f"{made.copied} of them new ({size_text(made.bytes)})"
     print_lines([f"{made.name}: {made.files} files, {new}, {made.revoked} revoked keys"])
-    if not made.has_secrets and own.is_dir():
+    for name in made.unreadable:
+        note(f"The manifest of the backup {name} cannot be read; that one cannot be restored.")
+    if secrets and not made.has_secrets:
+        note(f"The gateway has no secrets in {own} yet; there was nothing to copy.")
+    elif not made.has_secrets and (own / PEPPER).exists():
         note(f"The gateway's secrets in {own} are not in it; keep a copy apart, or add --secrets.")
     return 0
 
@@ -106,6 +110,11 @@ def restore(
         note(f"and {len(done.damaged) - SHOWN} more")
     for finding in done.findings:
         note(f"does not add up: {finding}")
-    if not done.has_secrets and not settings.server_secrets:
-        note("The gateway's secrets were not in it; put your copy into its folder `server/`.")
+    own = secrets_folder(settings).absolute()
+    if done.keys and not (own / PEPPER).exists():
+        found = f"Those of the backup are in {done.home}/server. " if done.has_secrets else ""
+        note(
+            f"The gateway's secrets are not in {own}; without them it gives 401 to all keys made "
+            f"before: {done.keys}. {found}Put a copy there before it starts."
+        )
     return code

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from heliograph.cli import examples
-from heliograph.cli.ask import Flag
+from heliograph.cli.ask import Flag, refuse_limit
 from heliograph.cli.screen import SIMULATED, facts_lines, folded, note, print_json, print_lines
 from heliograph.cli.session import open_library, run_with
 from heliograph.cli.stages import SHORT, WORDS, short, sums_of
@@ -22,6 +22,7 @@ from heliograph.errors import CallTaken, InvalidRequest, Problem, RecordNotFound
 from heliograph.journal import OPEN, CallEntry, Stage
 from heliograph.ledger import settle
 from heliograph.money import dollars, parse_dollars
+from heliograph.providers.spool import places_of
 from heliograph.storage import plan_from_document
 from heliograph.types import LedgerLine
 
@@ -76,8 +77,7 @@ def list_(
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    if limit < 1:
-        raise _problem("limit", str(limit), "must be at least 1", "1")
+    refuse_limit(limit)
     stages = (*(DOUBTFUL if doubtful else ()), *(OPEN if open else ()))
 
     async def work(client: AsyncHeliograph) -> list[Seen]:
@@ -210,7 +210,7 @@ async def _look(client: AsyncHeliograph, entry: CallEntry) -> Seen:
             hand = "in another library folder, which alone can tell"
         else:
             hand = "interrupted"
-    places = (home / "spool" / entry.spool, home / "quarantine" / entry.job)
+    places = (*places_of(home / "spool" / entry.spool), home / "quarantine" / entry.job)
     folders = tuple(place for place in places if place.is_dir())
     return Seen(entry=entry, lines=tuple(lines), hand=hand, process=process, folders=folders)
 

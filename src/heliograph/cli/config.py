@@ -20,7 +20,10 @@ from heliograph.cli import examples
 from heliograph.cli.ask import Flag
 from heliograph.cli.screen import note, print_json, print_lines, print_table
 from heliograph.errors import ConfigurationError, InvalidRequest, Problem, StorageError
+from heliograph.planning import catalogue, check
+from heliograph.planning.findings import Findings
 from heliograph.planning.nearest import names as nearest_names
+from heliograph.planning.normalise import model as model_name
 from heliograph.settings import (
     PREFIX,
     Key,
@@ -34,6 +37,7 @@ from heliograph.settings import (
     read_value,
     wrong_settings,
 )
+from heliograph.types import Request
 
 app = App(
     name="config",
@@ -191,7 +195,19 @@ def _setting(name: str) -> str:
 def _checked(name: str, text: str) -> Any:
     """The value as it is to be written; paths no longer depend on where one stands."""
     value = read_value(name, text)
+    if isinstance(value, Path) and not text.strip():
+        # without this it would be the folder one stands in
+        message = f"names no place; to take it out: heliograph config set {name} --unset"
+        raise InvalidRequest([Problem(field=name, value=text, message=message)])
+    if name == "model":
+        _refuse_unknown_model(text)
     return str(value.absolute()) if isinstance(value, Path) else value
+
+
+def _refuse_unknown_model(text: str) -> None:
+    facts, found = catalogue(), Findings(Request(prompt="", model=text))
+    check.model(model_name(text), facts, found, next(iter(facts.models)))
+    found.raise_problems()
 
 
 def _read(file: Path) -> str:

@@ -1,12 +1,13 @@
 """The edge of the process: every error becomes words and an exit code here, nowhere else."""
 
 import io
-import json
+import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.screen import note
+from heliograph.cli.screen import note, print_json
 from heliograph.errors import HeliographError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def run(app: "App", words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     as_json = "--json" in words
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a pipe that cannot hold every letter must not turn a paid picture into a crash
@@ -61,10 +63,17 @@ def run(app: "App", words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _open_closed() -> None:
+    """A standard stream that is closed (`>&-`) takes what is written, and gives nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def show_error(error: HeliographError, *, as_json: bool) -> None:
     """What happened, why, what to do, and whether it cost something."""
     if as_json:
-        print(json.dumps({"error": error.as_dict()}, ensure_ascii=False, indent=2))
+        print_json({"error": error.as_dict()})
         return
     simulated = bool(error.facts.get("simulated"))
     for line in error_lines(error):
@@ -112,6 +121,6 @@ def _usage(message: str, *, as_json: bool) -> None:
         hint = "Put a prompt of several words into quotes. " + hint
     if as_json:
         facts = {"code": "usage", "what": message, "remedy": hint, "charged": "no"}
-        print(json.dumps({"error": facts}, ensure_ascii=False, indent=2))
+        print_json({"error": facts})
         return
     print(f"error: {message}\nhint: {hint}", file=sys.stderr)

@@ -12,9 +12,8 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag, Repeating
-from heliograph.cli.edge import TERMINATED
 from heliograph.cli.given import STDIN, Images, is_file, is_id, reads_stdin
-from heliograph.cli.making import small_files, tell, usual
+from heliograph.cli.making import interrupted, small_files, tell, usual
 from heliograph.cli.naming import Destination, destination, refuse_taken, write_files
 from heliograph.cli.progress import Progress
 from heliograph.cli.report import result_facts, searches_of, wire_facts
@@ -231,9 +230,16 @@ def _print_dry(client: AsyncHeliograph, job: Job, *, quiet: bool) -> int:
 
 async def _make(client: AsyncHeliograph, job: Job, access: Access, progress: Progress) -> int:
     drain = Drain(client, lambda: progress.begun, note)
-    turn = await patiently(
-        client.sessions.run(job.request), lambda: progress.sent, progress.held_back, drain
-    )
+    try:
+        turn = await patiently(
+            client.sessions.run(job.request), lambda: progress.sent, progress.held_back, drain
+        )
+    except KeyboardInterrupt:
+        await client.abandon()  # what became of it is written down, and told
+        progress.stop()
+        if job.as_json:
+            print_json({"error": interrupted(progress)})
+        raise
     result = turn.result
     # what stays as it was is in this one: it is the picture that was asked for
     seen = [replace(e, name="export") if e.name == "protected" else e for e in result.exports]
@@ -249,7 +255,7 @@ async def _make(client: AsyncHeliograph, job: Job, access: Access, progress: Pro
     else:
         progress.say(f"version {turn.node.number} of session {_name(turn.session)}")
         tell(result, files, searches, job.where, progress)
-    return TERMINATED if drain.is_on else 0
+    return drain.exit_code
 
 
 def turn_facts(turn: Turn) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from heliograph.cli.ask import Flag
 from heliograph.cli.screen import note
 from heliograph.emulator import EmulatorSettings, run
+from heliograph.emulator.settings import StartError
 from heliograph.errors import ConfigurationError, InvalidRequest, Problem
 
 
@@ -69,17 +70,24 @@ def emulate(
             seed=seed,
         )
     except ValueError as error:
-        raise ConfigurationError(
-            "The emulator cannot start like this.",
-            why=str(error),
-            remedy="See `heliograph emulate --help`.",
-        ) from error
+        raise _refused(error) from error
     if port:
         base = f"http://{host}:{port}"
         note(f"Emulator of the Gemini API at {base}; every picture is simulated. Use it with:")
         note(f"  export GOOGLE_GEMINI_BASE_URL={base} GEMINI_API_KEY=any")
         note(f"  curl {base}/_emulator/faults   lists what it can break")
-    return run(settings)
+    try:
+        return run(settings)
+    except StartError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: ValueError) -> ConfigurationError:
+    return ConfigurationError(
+        "The emulator cannot start like this.",
+        why=str(error),
+        remedy="See `heliograph emulate --help`.",
+    )
 
 
 def _latency(text: str) -> float | Literal["realistic"]:

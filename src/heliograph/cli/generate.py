@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from heliograph.cli.ask import Asking, Finishing, Flag, Repeating
-from heliograph.cli.edge import TERMINATED, error_lines
+from heliograph.cli.edge import error_lines
 from heliograph.cli.given import Images, reads_stdin
-from heliograph.cli.making import small_files, tell, usual
+from heliograph.cli.making import given_up, interrupted, small_files, tell, usual
 from heliograph.cli.naming import Destination, destination, refuse_taken, write_files
 from heliograph.cli.progress import Progress
 from heliograph.cli.report import Searches, result_facts, searches_of, wire_facts
@@ -236,35 +236,55 @@ async def _make_all(client: AsyncHeliograph, job: Job, access: Access, progress:
                 tell(result, files, searches, job.where, progress)
             return made
 
-    numbered = [one(number, r) for number, r in enumerate(job.requests, start=1)]
-    together = asyncio.gather(*numbered, return_exceptions=several)
-    outcomes = await patiently(_awaited(together), lambda: progress.sent, progress.held_back, drain)
-    made = [o for o in outcomes if isinstance(o, Made)]
-    errors = [o for o in outcomes if isinstance(o, BaseException)]
-    unexpected = next((e for e in errors if not isinstance(e, HeliographError)), None)
-    if unexpected is not None:
-        raise unexpected
-    failed = [e for e in errors if isinstance(e, HeliographError)]
-    if failed and not made:
+    tasks = [asyncio.ensure_future(one(n, r)) for n, r in enumerate(job.requests, start=1)]
+    stopped: KeyboardInterrupt | None = None
+    try:
+        await patiently(_all_of(tasks), lambda: progress.sent, progress.held_back, drain)
+    except KeyboardInterrupt as insisted:
+        stopped = insisted
+        await client.abandon()  # what became of each is written down, and told
+    made, failed = _sorted(tasks)
+    if not several and failed:
         raise failed[0]
     progress.stop()
     if job.as_json:
         facts = [_image_facts(m, job, access) for m in made]
-        wrong = [e.as_dict() for e in failed]
-        print_json({"images": facts, "errors": wrong} if several else facts[0])
+        wrong = [e.as_dict() for e in (*failed, *given_up(progress))]
+        one_alone = facts[0] if facts else {"error": interrupted(progress)}
+        print_json({"images": facts, "errors": wrong} if several else one_alone)
     else:
         for error in failed:
             for line in error_lines(error):
                 note(line, simulated=access.simulated)
+    if stopped is not None:
+        raise stopped
     if drain.is_on:
-        return TERMINATED
-    return PARTLY_DONE if failed else 0
+        return drain.exit_code
+    if failed:
+        return PARTLY_DONE if made else failed[0].exit_code
+    return 0
 
 
-async def _awaited(
-    together: "asyncio.Future[list[Made | BaseException | None]]",
-) -> Sequence[object]:
-    return await together
+async def _all_of(tasks: Sequence["asyncio.Task[Made | None]"]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _sorted(
+    tasks: Sequence["asyncio.Task[Made | None]"],
+) -> tuple[list[Made], list[HeliographError]]:
+    """What came of them; those that were not begun, or not waited for, are in neither."""
+    made, failed = list[Made](), list[HeliographError]()
+    for task in tasks:
+        if task.cancelled():
+            continue
+        error = task.exception()
+        if isinstance(error, HeliographError):
+            failed.append(error)
+        elif error is not None:
+            raise error
+        elif (one := task.result()) is not None:
+            made.append(one)
+    return made, failed
 
 
 def _refuse_above_limit(dearest: Sequence[Plan], limit: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from heliograph.cli import examples
-from heliograph.cli.ask import Finishing, Flag
+from heliograph.cli.ask import Finishing, Flag, refuse_limit
 from heliograph.cli.naming import destination, write_files
 from heliograph.cli.report import (
     VERDICT_WORDS,
@@ -35,7 +35,7 @@ from heliograph.cli.screen import (
 )
 from heliograph.cli.session import open_library, run_with
 from heliograph.client import AsyncHeliograph
-from heliograph.errors import InvalidRequest, Problem, RecordNotFound
+from heliograph.errors import RecordNotFound
 from heliograph.money import dollars
 from heliograph.provenance import plain
 from heliograph.storage import Condition, FileCheck, RebuildReport
@@ -80,11 +80,7 @@ def list_(
     async def work(client: AsyncHeliograph) -> list[Record]:
         return list(await client.images(limit=limit, search=search))
 
-    if limit < 1:
-        problem = Problem(
-            field="limit", value=str(limit), message="must be at least 1", nearest=("1",)
-        )
-        raise InvalidRequest([problem])
+    refuse_limit(limit)
     records = run_with(open_library(home), work)
     if json:
         print_json([record_facts(r) for r in records])

@@ -20,6 +20,7 @@ from heliograph.accounts import (
     Scope,
     User,
     digest,
+    key_budgets,
     key_id,
     new_key,
 )
@@ -32,7 +33,7 @@ from heliograph.client import AsyncHeliograph
 from heliograph.errors import InvalidRequest, NameTaken, Problem, RecordNotFound
 from heliograph.ports import Accounts
 from heliograph.server.revocations import end_key
-from heliograph.server.secrets import open_secrets, secrets_folder
+from heliograph.server.secrets import open_beside_keys, secrets_folder
 
 app = App(
     name="keys",
@@ -176,6 +177,7 @@ def rotate(key: str, /, *, now: Flag = False, json: Json = False, home: Path | N
             scopes=old.scopes,
             expires=old.expires,
             limits=old.limits,
+            budgets=key_budgets(await client.budgets(), old.id),
         )
         if now:
             await _end(client, old.id)
@@ -199,8 +201,12 @@ async def make_key(
     scopes: Sequence[Scope],
     expires: datetime | None = None,
     limits: Limits | None = None,
+    budgets: Mapping[str, int] | None = None,
 ) -> tuple[str, ApiKey]:
     """Make and keep a key.
+
+    Args:
+        budgets: in micro-dollars, by the ending of their names; see `accounts.key_budgets`.
 
     Returns:
         Its text, which nobody can ever show again, and what is kept of it.
@@ -208,8 +214,10 @@ async def make_key(
     Raises:
         NameTaken: chance is against us.
     """
-    accounts = (await client.store()).accounts
-    pepper = open_secrets(secrets_folder(client.settings)).pepper
+    store = await client.store()
+    accounts, journal = store.accounts, store.journal
+    folder = secrets_folder(client.settings)
+    pepper = (await open_beside_keys(accounts, folder, warn=note)).pepper
     tries = TRIES
     while True:
         text = new_key()
@@ -223,6 +231,9 @@ async def make_key(
             expires=expires,
             limits=limits or Limits(),
         )
+        # first, so that a key is never there without them
+        for ending, limit in (budgets or {}).items():
+            await journal.set_budget(f"key/{key.id}{ending}", limit)
         try:
             await accounts.add_key(key)
         except NameTaken:

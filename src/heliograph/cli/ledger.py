@@ -11,12 +11,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from heliograph.cli import examples
-from heliograph.cli.ask import Flag
+from heliograph.cli.ask import Flag, refuse_limit
 from heliograph.cli.screen import folded, print_json, print_lines, print_table
 from heliograph.cli.session import open_library, run_with
 from heliograph.cli.stages import short
 from heliograph.client import AsyncHeliograph
-from heliograph.errors import InvalidRequest, Problem
 from heliograph.journal import OPEN, Stage
 from heliograph.ledger import TOTAL, Balance
 from heliograph.money import dollars
@@ -107,10 +106,7 @@ def show(
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    if limit < 1:
-        message = "must be at least 1"
-        problem = Problem(field="limit", value=str(limit), message=message, nearest=("1",))
-        raise InvalidRequest([problem])
+    refuse_limit(limit)
 
     async def work(client: AsyncHeliograph) -> list[LedgerLine]:
         if record is not None:

@@ -4,11 +4,14 @@ Invariant: paths go to standard output as soon as their picture is done, all els
 watching.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from heliograph.cli.naming import Destination, same_kind
 from heliograph.cli.progress import Progress
 from heliograph.cli.report import Searches, result_lines
+from heliograph.cli.stages import SHORT
+from heliograph.errors import Charged, HeliographError, OutcomeUnknown
 from heliograph.planning import catalogue
 from heliograph.types import Export, Plan, Request, Result
 
@@ -40,3 +43,30 @@ def tell(
     if not where.to_stdout:
         for file in files:
             progress.result(str(file.path))
+
+
+def given_up(progress: Progress) -> list[OutcomeUnknown]:
+    """The calls that nobody waited for any more, as errors that say what they may cost."""
+    return [
+        OutcomeUnknown(
+            "Given up while waiting.",
+            remedy=f"See heliograph calls show {event.job[:SHORT]}.",
+            charged=Charged.UNKNOWN,
+            record_id=event.job,
+            facts=event.facts,
+        )
+        for event in progress.given_up
+    ]
+
+
+def interrupted(progress: Progress) -> Mapping[str, Any]:
+    """What `--json` says of one picture that was not waited for, under "error"."""
+    unknown = given_up(progress)
+    if unknown:
+        return unknown[0].as_dict()
+    error = HeliographError(
+        "Interrupted; what was finished is kept.",
+        remedy="See heliograph calls list.",
+        charged=Charged.UNKNOWN if progress.has_sent else Charged.NO,
+    )
+    return {**error.as_dict(), "code": "interrupted"}

@@ -35,6 +35,8 @@ class Progress:
         self.begun: set[str] = set()  # jobs, done or not
         self._sent: set[str] = set()
         self._late: set[str] = set()
+        self.has_sent = False  # whether anything has left that may cost money
+        self.given_up: list[Event] = []  # calls whose outcome nobody waited for
         self._waiting: set[str] = set()
         self._done = 0
         self._count = 1
@@ -74,6 +76,7 @@ class Progress:
         if event.name == "planned":
             self.begun.add(event.job)
         elif event.name == "sent":
+            self.has_sent = True
             self._sent.add(event.job)
             self._late.discard(event.job)
         elif event.name == "late":
@@ -82,6 +85,8 @@ class Progress:
             self._sent.discard(event.job)
         if event.name == "kept":
             self._done += 1
+        elif event.name == "given up":
+            self.given_up.append(event)
         line = self._line_of(event)
         if line is not None:
             self.say(line)
@@ -132,13 +137,17 @@ class Progress:
         return None
 
     def held_back(self) -> None:
-        """Tell why Ctrl-C did not stop at once."""
-        self.say("Already sent and to be paid for: waiting for it. Ctrl-C again gives it up.")
+        """Tell why Ctrl-C did not stop at once; a quiet command, too, since it is about money."""
+        waits = "Already sent and to be paid for: waiting for it"
+        ends = ", and no other picture is begun" if self._count > 1 else ""
+        self._write(f"{waits}{ends}. Ctrl-C again gives it up.")
 
     def say(self, line: str) -> None:
         """A line for the person watching."""
-        if self._quiet:
-            return
+        if not self._quiet:
+            self._write(line)
+
+    def _write(self, line: str) -> None:
         with self._line:
             if self._live:
                 sys.stderr.write("\r\x1b[2K")

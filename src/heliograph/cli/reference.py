@@ -71,11 +71,12 @@ EXITS = {
     7: "above `--max-cost`, or above a budget",
     8: "provider or network, or other pixels with `--strict`",
     9: "not found",
-    INTERRUPTED: "interrupted with Ctrl-C",
+    INTERRUPTED: "interrupted with Ctrl-C: what was under way is kept, or was given up by a second",
     TERMINATED: "ended by SIGTERM: what was under way is kept, or was given up after 200 s",
 }
 ABOUT_EXITS = (
-    "Wrong words on the command line have the code `usage`; they are no error of the library. With "
+    "Wrong words on the command line have the code `usage`, and one picture that was interrupted "
+    "and left no call in doubt has `interrupted`; they are no errors of the library. With "
     "`-n`, 3 means that some images were made; when none was, the first error decides. Commands "
     "that check something end with the code of what they found: `doctor` 4, 8 or 1, `auth status` "
     "4, `config get` 2, `images verify` 1 for a damaged and 9 for a missing file, `images "

@@ -1,5 +1,6 @@
 """What a terminal shows: lines, tables, JSON. Simulated images say so on every line."""
 
+import codecs
 import json
 import shutil
 import sys
@@ -12,7 +13,16 @@ SIMULATED = "[simulated] "
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON for standard output: letters as they are where it can hold every one of them.
+
+    What a narrower encoding cannot hold would become an escape that JSON does not know.
+    """
+    is_utf = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+    return json.dumps(value, ensure_ascii=not is_utf, indent=indent)
 
 
 def print_lines(lines: Iterable[str], *, simulated: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from heliograph.cli.ask import Flag
-from heliograph.cli.screen import note, print_lines, printable
+from heliograph.cli.screen import json_text, note, print_lines, printable
 from heliograph.planning import DEFAULT_MODEL
 from heliograph.server.app import build
 from heliograph.server.run import Order, Started, Voice, run
@@ -70,9 +70,7 @@ def facts(what: Started) -> Mapping[str, Any]:
 
 def print_json_line(what: Mapping[str, Any]) -> None:
     """One line on standard output, at once: whoever started us waits for it."""
-    import json
-
-    print(printable(json.dumps(what, ensure_ascii=False)), flush=True)
+    print(printable(json_text(what)), flush=True)
 
 
 def lines(what: Started) -> Iterator[str]:

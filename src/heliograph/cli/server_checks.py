@@ -17,7 +17,7 @@ from heliograph.errors import ConfigurationError, StorageError
 from heliograph.server.health import LEAST_FREE
 from heliograph.server.metrics import wal_bytes
 from heliograph.server.run import is_public, take_port
-from heliograph.server.secrets import PEPPER, open_secrets, secrets_folder
+from heliograph.server.secrets import holds_none, open_secrets, secrets_folder
 from heliograph.settings import Settings
 
 LARGE_LOG = 64 << 20  # bytes of a write-ahead log (reliability.md section 5)
@@ -25,21 +25,33 @@ LARGE_LOG = 64 << 20  # bytes of a write-ahead log (reliability.md section 5)
 
 async def examine_server(settings: Settings, home: Path | None) -> list[Check]:
     """All checks of the gateway, in order."""
-    users, has_key = await _users(home)
-    secrets = await asyncio.to_thread(check_secrets, secrets_folder(settings))
+    users, keys = await _users(home)
+    secrets = await asyncio.to_thread(check_secrets, secrets_folder(settings), keys=keys)
     return [
         secrets,
         users,
-        check_address(settings, has_key=has_key),
+        check_address(settings, has_key=bool(keys)),
         await asyncio.to_thread(check_port, settings.server_host, settings.server_port),
         *await asyncio.to_thread(lambda: [check_room(settings.home), check_log(settings.home)]),
         *check_choices(settings),
     ]
 
 
-def check_secrets(folder: Path) -> Check:
-    """The gateway's own secrets; those that are not there are made at the first start."""
-    if not (folder / PEPPER).exists():
+def check_secrets(folder: Path, *, keys: int) -> Check:
+    """The gateway's own secrets; those that are not there are made at the first start.
+
+    Args:
+        keys: so many are good if the secrets are those that they were made with.
+    """
+    if holds_none(folder) and keys:
+        return Check(
+            name="secrets",
+            state=State.WARN,
+            finding=f"none in {folder}; keys that were made with them, and get 401: {keys}",
+            remedy="Put your copy of the secrets there before the gateway starts; it makes new "
+            "ones, with which keys must be made anew.",
+        )
+    if holds_none(folder):
         return Check(name="secrets", finding=f"none in {folder} yet; the first start makes them")
     try:
         open_secrets(folder)
@@ -48,19 +60,19 @@ def check_secrets(folder: Path) -> Check:
     return Check(name="secrets", finding=f"{folder} holds them, for its owner alone")
 
 
-async def _users(home: Path | None) -> tuple[Check, bool]:
-    """Who may log in, and whether anybody can."""
+async def _users(home: Path | None) -> tuple[Check, int]:
+    """Who may log in, and with how many keys."""
     try:
         async with open_library(home) as client:
             accounts = (await client.store()).accounts
             users, keys = await accounts.users(), await accounts.keys()
     except (StorageError, ConfigurationError) as error:
-        return failed("users", error, OTHER), False
+        return failed("users", error, OTHER), 0
     now = datetime.now(UTC)
     let_in = {user.id for user in users if not user.disabled}
     good = [key for key in keys if key.user in let_in and key.is_good(now)]
     if not users:
-        return Check(name="users", finding="none; the first start makes an admin"), False
+        return Check(name="users", finding="none; the first start makes an admin"), 0
     finding = f"{len(let_in)} of {len(users)} may log in, with {len(good)} keys"
     admins = {user.id for user in users if user.role is Role.ADMIN}
     if not any(key.user in admins for key in good):
@@ -72,9 +84,9 @@ async def _users(home: Path | None) -> tuple[Check, bool]:
                 finding=f"{finding}; no admin has a key",
                 remedy=remedy,
             ),
-            bool(good),
+            len(good),
         )
-    return Check(name="users", finding=finding), bool(good)
+    return Check(name="users", finding=finding), len(good)
 
 
 def check_address(settings: Settings, *, has_key: bool) -> Check:

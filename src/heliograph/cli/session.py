@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from heliograph.cli.edge import Terminated
+from heliograph.cli.edge import INTERRUPTED, TERMINATED, Terminated
 from heliograph.cli.screen import note
 from heliograph.cli.stages import recovered_line
 from heliograph.client import AsyncHeliograph
@@ -67,11 +67,14 @@ def run_with(client: AsyncHeliograph, work: Callable[[AsyncHeliograph], Awaitabl
 
 
 class Drain:
-    """What SIGTERM asks for: nothing new begins, and what is under way is finished and kept.
+    """What Ctrl-C and SIGTERM ask for: nothing new begins, what is under way is finished and kept.
 
     Args:
         begun: jobs that this command has begun, done or not.
         say: takes a line for whoever watches or reads the log.
+
+    Attributes:
+        exit_code: how the command ends for it; 0 as long as nobody has asked.
     """
 
     def __init__(
@@ -80,17 +83,26 @@ class Drain:
         begun: Callable[[], Collection[str]],
         say: Callable[[str], None],
     ) -> None:
-        self.is_on = False
+        self.exit_code = 0
         self._client = client
         self._begun = begun
         self._say = say
         self._telling: asyncio.Task[None] | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether nothing new may begin."""
+        return self.exit_code != 0
+
+    def hold_back(self) -> None:
+        """Ctrl-C was held back: it takes as long as it takes, somebody is there to insist."""
+        self.exit_code = self.exit_code or INTERRUPTED
+
     def begin(self) -> bool:
-        """Say what is waited for; False when nothing is under way."""
+        """SIGTERM: say what is waited for; False when nothing is under way."""
         if not self._begun():
             return False
-        self.is_on = True
+        self.exit_code = TERMINATED
         self._telling = asyncio.ensure_future(self._tell())
         return True
 
@@ -112,12 +124,12 @@ async def patiently(
     warn: Callable[[], None],
     drain: Drain,
 ) -> T:
-    """Run a paid call so that the first Ctrl-C after sending waits for what is paid for.
+    """Run paid calls so that the first Ctrl-C after sending waits for what is paid for.
 
     Args:
-        is_paid: whether the request has left already.
+        is_paid: whether a request has left already.
         warn: told once, when a Ctrl-C was held back.
-        drain: what SIGTERM begins.
+        drain: what that Ctrl-C, and SIGTERM, turn on.
 
     Raises:
         KeyboardInterrupt: the user insisted, or nothing had been sent.
@@ -137,12 +149,13 @@ async def patiently(
         nonlocal warned
         if is_paid() and not warned:
             warned = True
+            drain.hold_back()
             warn()
         else:
             stop(KeyboardInterrupt)
 
     def terminate() -> None:
-        if drain.is_on:
+        if drain.exit_code == TERMINATED:
             return  # once is enough
         if drain.begin():
             loop.call_later(DRAIN, stop, Terminated)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from heliograph.cli import examples
-from heliograph.cli.ask import Flag
+from heliograph.cli.ask import Flag, refuse_limit
 from heliograph.cli.screen import facts_lines, note, print_json, print_lines, print_table
 from heliograph.cli.session import open_library, run_with
 from heliograph.cli.session_report import (
@@ -66,8 +66,7 @@ def list_(
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    if limit < 1:
-        raise refused("limit", str(limit), "must be at least 1")
+    refuse_limit(limit)
 
     async def work(client: AsyncHeliograph) -> list[tuple[Listed, bool]]:
         found = await client.sessions.list(search=search, deleted=removed)

@@ -101,7 +101,7 @@ class Desk:
 def _read_file(kind: str, path: Path, take: Callable[[Any], None]) -> None:
     try:
         take(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StartError(f"cannot read {kind}s from {path}: {error}") from error
     except ApiError as error:
         raise StartError(f"bad {kind} in {path}: {error.note or error}") from error

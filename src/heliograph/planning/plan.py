@@ -181,6 +181,8 @@ def _sent(
     fitting = inputs.fitting(material.history, count, model, found)
     history = tuple(as_told(turn) for turn in fitting)
     text = words(asked.prompt, references, material.casts, material.area)
+    if asked.layout and text != asked.prompt:
+        found.problem("layout", "an order", "has no place for what is told of casts and images.")
     if any("Cs" in map(unicodedata.category, turn.words) for turn in history):
         found.problem("context", "earlier words", "have half a surrogate pair; begin anew.")
     said = [text, asked.system or "", *(turn.words for turn in history)]

@@ -51,6 +51,7 @@ def reference_models() -> str:
             _rates(facts),
         ),
         "## Abilities",
+        "Inputs: what the model can read. Heliograph sends text, and images of the types named.",
         *(_abilities(model, facts) for model in facts.live),
         "## Pixels",
         "Expected width×height; where measurements differ from the documents, the measured.",

@@ -63,12 +63,21 @@ class Provider(Protocol):
         """
 
     async def resume(
-        self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
+        self,
+        plan: Plan,
+        spool: Path,
+        remote: str,
+        log: CallLog,
+        observer: Observer,
+        *,
+        project: str,
     ) -> Reply:
         """The answer of a call that was submitted before, perhaps by another process; free.
 
         Args:
             remote: the upstream's own id of the call.
+            observer: is told "waiting" each time that it was asked for and not there yet.
+            project: label of the project it was submitted in; only that one can call it lost.
 
         Raises:
             HeliographError: there is no usable answer; says whether it was charged.

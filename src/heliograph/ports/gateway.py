@@ -86,7 +86,8 @@ class Jobs(Protocol):
 
         That is one of the same user with the same idempotency key, not expired; or, with
         `joins_since`, the newest one of the same user and mark that was created since then and
-        neither was cancelled nor failed. Who comes first is decided by the database alone.
+        may not be called again (`Job.may_be_called_again`): it was neither cancelled, nor failed
+        for nothing. Who comes first is decided by the database alone.
 
         Returns:
             None, or the job that is there: then nothing was written. A key that is expired goes
@@ -109,6 +110,9 @@ class Jobs(Protocol):
         """
 
     async def job(self, job_id: str) -> Job | None: ...
+
+    async def holder(self, user: str, key: str) -> Job | None:
+        """The job that an idempotency key of a user stands for, unless the key has expired."""
 
     async def jobs(
         self,

@@ -14,13 +14,14 @@ from heliograph.prompts.lint import Asked, Concern, lint
 from heliograph.prompts.reading import is_document, read_document
 from heliograph.prompts.structured import SECTIONS, Structured, read_structured
 from heliograph.prompts.template import Template, Variable, places, read_template
-from heliograph.prompts.wildcard import count, escape, every, expand, looks_wild, parse
+from heliograph.prompts.wildcard import Steps, count, escape, every, expand, looks_wild, parse
 
 __all__ = [
     "SECTIONS",
     "Asked",
     "Collection",
     "Concern",
+    "Steps",
     "Structured",
     "Template",
     "Variable",

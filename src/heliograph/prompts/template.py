@@ -23,6 +23,7 @@ KINDS = ("text", "words", "number", "integer", "choice", "colour")
 MOST_VARIABLES = 50
 MOST_WAYS = 1000  # in which one value may come out
 LONGEST = 2000  # characters of a value, unless its variable says less
+_SHORTEST, _LONGEST = Decimal(1), Decimal(LONGEST)
 _PLACE = re.compile(r"(\\\$\{[^{}]*\})|\\.|\$\{([^{}]*)\}", re.DOTALL)
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|[^\W\d_][\w' -]{1,39}")
@@ -243,7 +244,7 @@ def _variable(name: str, values: Any, above: Table) -> Variable:
         choices=table.texts("choices"),
         low=table.number("least"),
         high=table.number("most"),
-        longest=LONGEST if longest is None else min(max(int(longest), 1), LONGEST),
+        longest=LONGEST if longest is None else int(min(max(longest, _SHORTEST), _LONGEST)),
     )
     table.refuse_others()
     if (kind == "choice") != bool(variable.choices):

@@ -133,18 +133,35 @@ def looks_wild(text: str) -> bool:
     return _LOOKS_WILD.search(text) is not None
 
 
-def expand(tree: Tree, seed: int, lists: Lists = NO_LISTS) -> str:
+class Steps:
+    """Work that is left before an answer is given up; several answers may share it.
+
+    Args:
+        most: parts and options that are looked at.
+    """
+
+    def __init__(self, most: int = MOST_STEPS) -> None:
+        self._left = most
+
+    def take(self, number: int, tree: Tree) -> None:
+        """So much work on a tree; raises InvalidRequest when less is left."""
+        self._left -= number
+        if self._left < 0:
+            raise _refused("", "has too many parts to be worked out", field=tree.field)
+
+
+def expand(tree: Tree, seed: int, lists: Lists = NO_LISTS, *, steps: Steps | None = None) -> str:
     """One text, chosen by the seed.
 
     Raises:
         InvalidRequest: a word list is missing or goes in a circle, or the text grows too long.
     """
-    return "".join(_Chooser(lists, seed).texts(tree, ()))
+    return "".join(_Chooser(lists, seed, steps or Steps()).texts(tree, ()))
 
 
-def count(tree: Tree, lists: Lists = NO_LISTS) -> int:
+def count(tree: Tree, lists: Lists = NO_LISTS, *, steps: Steps | None = None) -> int:
     """How many combinations there are, by position; `COUNTED` stands for so many or more."""
-    return _Counter(lists).of(tree, ())
+    return _Counter(lists, steps or Steps()).of(tree, ())
 
 
 def every(tree: Tree, lists: Lists = NO_LISTS, *, most: int) -> tuple[str, ...]:
@@ -161,7 +178,7 @@ def every(tree: Tree, lists: Lists = NO_LISTS, *, most: int) -> tuple[str, ...]:
             f"are more than {most}, the most that are made at once",
             remedy="Take options away, or let the seed choose: --wildcards -n 10.",
         )
-    return tuple(_Lister(lists).of(tree, ()))
+    return tuple(_Lister(lists, Steps()).of(tree, ()))
 
 
 class _Reader:
@@ -256,24 +273,12 @@ class _Reader:
         raise _refused(shown, said, field=self._field, remedy=remedy)
 
 
-class _Steps:
-    """Work that is left before an answer is given up."""
-
-    def __init__(self) -> None:
-        self._left = MOST_STEPS
-
-    def take(self, number: int, tree: Tree) -> None:
-        self._left -= number
-        if self._left < 0:
-            raise _refused("", "has too many parts to be worked out", field=tree.field)
-
-
 class _Walk:
     """What every walk through a tree needs: word lists, their trail, and a bound."""
 
-    def __init__(self, lists: Lists) -> None:
+    def __init__(self, lists: Lists, steps: Steps) -> None:
         self._lists = lists
-        self.steps = _Steps()
+        self.steps = steps
 
     def entries(self, name: str, trail: tuple[str, ...]) -> Sequence[Option]:
         """The entries of a list, unless the way to it leads in a circle."""
@@ -301,8 +306,8 @@ class _Walk:
 class _Chooser(_Walk):
     """Goes one way through a tree, from left to right."""
 
-    def __init__(self, lists: Lists, seed: int) -> None:
-        super().__init__(lists)
+    def __init__(self, lists: Lists, seed: int, steps: Steps) -> None:
+        super().__init__(lists, steps)
         # only random() is used: it alone gives the same numbers on every Python
         self._random = random.Random(seed).random  # noqa: S311 - to be repeated, not secret
         self._left = MOST_CHARACTERS
@@ -351,8 +356,8 @@ class _Chooser(_Walk):
 class _Counter(_Walk):
     """Counts the ways through a tree without going them."""
 
-    def __init__(self, lists: Lists) -> None:
-        super().__init__(lists)
+    def __init__(self, lists: Lists, steps: Steps) -> None:
+        super().__init__(lists, steps)
         self._known: dict[str, list[int]] = {}  # counts of the entries by list
 
     def of(self, tree: Tree, trail: tuple[str, ...]) -> int:

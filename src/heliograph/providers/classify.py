@@ -7,6 +7,7 @@ Sources: gemini-api.md 5.1 and 5.2, reliability.md section 3.
 
 import math
 import re
+import string
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -40,6 +41,8 @@ DEPLETED_REASONS = {"CREDITS_DEPLETED"}
 CAPACITY_REASONS = {"MODEL_CAPACITY_EXHAUSTED"}
 CAPACITY_STATUS = {500, 502, 503, 529}
 
+LONGEST_SAID = 600  # characters of the upstream's own words
+_VISIBLE = string.ascii_letters + string.digits + string.punctuation  # a key is made of these
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s?")
 
 
@@ -230,7 +233,7 @@ def _until(value: str | None) -> float | None:
     """Seconds until an HTTP date, as `Retry-After` may give one."""
     try:
         when = parsedate_to_datetime(value) if value else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when is None or when.tzinfo is None:
         return None
@@ -239,6 +242,8 @@ def _until(value: str | None) -> float | None:
 
 def _said(error: Mapping[str, Any], status: int) -> str:
     message = error.get("message")
-    if isinstance(message, str) and message.strip():
-        return " ".join(message.split())[:600]
-    return f"HTTP {status}."
+    words = " ".join(message.split()) if isinstance(message, str) else ""
+    if len(words) > LONGEST_SAID:
+        # never inside a word: part of a key that is echoed would not be known as one
+        words = words[:LONGEST_SAID].rstrip(_VISIBLE).rstrip()
+    return words or f"HTTP {status}."

@@ -1,7 +1,8 @@
 """Until when the quota of a project keeps calls out.
 
 Pure: monotonic seconds and wall time are passed in. Invariant: a gate asks the upstream again at
-the told moment, not before and not never, whatever the wall clock does.
+the told moment, not before and not never, whatever the wall clock does; nobody is believed who
+tells of more than a day.
 
 Clocks (reliability.md F52). Every gate has a monotonic end, a daily one at most 25 hours away, so
 that no jump of the wall clock can hold it closed for ever. A daily gate also keeps the midnight it
@@ -20,6 +21,7 @@ from heliograph.providers.turnstile import Pass, Turnstile, Wait
 
 PACIFIC = ZoneInfo("America/Los_Angeles")  # daily quotas begin anew at midnight there
 PAUSE = 600.0  # seconds; the length of the provider's spend window, and of waits nobody told
+LONGEST = 86_400.0  # seconds; nothing that is told closes it for longer
 # a quota refused this soon after midnight may be yesterday's: one of the two clocks is early
 DAWN = timedelta(hours=2)
 
@@ -100,7 +102,7 @@ class Gate:
         if not self._turnstile.is_current(passed):
             return
         self._midnight = None
-        seconds = told if cause is Cause.RATE else PAUSE
+        seconds = min(told, LONGEST) if cause is Cause.RATE else PAUSE
         if cause is Cause.DAY:
             midnight = next_pacific_midnight(moment.wall)
             if next_pacific_midnight(moment.wall - DAWN) == midnight:

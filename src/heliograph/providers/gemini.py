@@ -117,9 +117,16 @@ class Gemini:
         return replace(answered.value, attempts=answered.attempts)
 
     async def resume(
-        self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
+        self,
+        plan: Plan,
+        spool: Path,
+        remote: str,
+        log: CallLog,
+        observer: Observer,
+        *,
+        project: str,
     ) -> Reply:
-        del plan, spool, remote, log, observer
+        del plan, spool, remote, log, observer, project
         raise OutcomeUnknown(
             "generateContent keeps no answer that could be asked for again.",
             charged=Charged.UNKNOWN,

@@ -480,7 +480,7 @@ async def _resolve(url: str) -> None:
 def _ahead(headers: Mapping[str, str]) -> float | None:
     try:
         theirs = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if theirs.tzinfo is None:
         theirs = theirs.replace(tzinfo=UTC)

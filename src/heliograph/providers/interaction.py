@@ -135,6 +135,18 @@ def still_running(remote: str | None, why: str | None = None) -> OutcomeUnknown:
     )
 
 
+def nobody_knows(remote: str, why: str | None) -> OutcomeUnknown:
+    """The error for an interaction that is not there any more."""
+    return OutcomeUnknown(
+        "The upstream does not know the interaction.",
+        why=why,
+        remedy="It may have been charged. Check the provider's billing, then "
+        "`heliograph calls resolve`.",
+        charged=Charged.UNKNOWN,
+        facts={"interaction": remote, "may_be_asked_for": False},
+    )
+
+
 def reply_of(answer: Answer) -> tuple[Reply, tuple[Link, ...]]:
     """The reply of an interaction that has ended, and the pictures that are still to be fetched.
 

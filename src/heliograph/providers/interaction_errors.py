@@ -183,6 +183,14 @@ def failed(
     return found
 
 
+def says_unknown(error: HeliographError) -> bool:
+    """Whether the API itself says that it has no such interaction.
+
+    A proxy has a 404 of its own, and one at work was seen to answer 403.
+    """
+    return error.facts.get("http_status") == 404 and error.facts.get("code") == "not_found"
+
+
 def _message(error: Mapping[str, Any]) -> str | None:
     found = error.get("message")
     return found if isinstance(found, str) and found else None

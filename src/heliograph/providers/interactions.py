@@ -39,14 +39,15 @@ from heliograph.providers.interaction import (
     answer_of,
     decode,
     id_in,
+    nobody_knows,
     reply_of,
     still_running,
 )
-from heliograph.providers.interaction_errors import failure_of
+from heliograph.providers.interaction_errors import failure_of, says_unknown
 from heliograph.providers.interaction_request import asking, encode, fetching, unsupported
 from heliograph.providers.pool import Place
 from heliograph.providers.salvage import closed
-from heliograph.providers.spool import RAW, reread
+from heliograph.providers.spool import RAW, discard, reread
 from heliograph.providers.talk import given
 from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Plan, Reply, ReplyImage, Timing
@@ -64,7 +65,7 @@ class Polling:
     first: float = 0.5
     growth: float = 1.5
     longest: float = 4.0
-    lag: float = 20.0  # how long an id may be unknown everywhere before it is given up
+    lag: float = 20.0  # how long its own project may not know an id before it is given up
 
 
 class Interactions:
@@ -125,7 +126,7 @@ class Interactions:
             answer = created.answer
             if answer is None and created.id is not None:
                 watch.tell("submitted", {"interaction": created.id})
-                answer = await self._ask(created.id, (place,), watch, may_be_lost=False)
+                answer = await self._ask(created.id, (place,), watch)
             if answer is None:
                 raise AssertionError("a call without answer and id was let through")
             reply = await self._finish(answer, place, watch)
@@ -133,7 +134,14 @@ class Interactions:
         return replace(reply, attempts=answered.attempts, timing=timing)
 
     async def resume(
-        self, plan: Plan, spool: Path, remote: str, log: CallLog, observer: Observer
+        self,
+        plan: Plan,
+        spool: Path,
+        remote: str,
+        log: CallLog,
+        observer: Observer,
+        *,
+        project: str,
     ) -> Reply:
         del plan, log  # the answer is the same, whatever was asked
         if id_in({"id": remote}) is None:
@@ -141,7 +149,7 @@ class Interactions:
         await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True)
         watch = _Watch(spool, observer, time.monotonic(), self._deadlines)
         places = self._caller.places
-        answer = await self._ask(remote, places, watch, may_be_lost=True)
+        answer = await self._ask(remote, places, watch, home=project)
         reply = await self._finish(answer, watch.place or places[0], watch)
         return replace(reply, timing=Timing(done=watch.now()))
 
@@ -200,20 +208,21 @@ class Interactions:
         return replace(answered, attempts=answered.attempts + before)
 
     async def _ask(
-        self, remote: str, places: Sequence[Place], watch: "_Watch", *, may_be_lost: bool
+        self, remote: str, places: Sequence[Place], watch: "_Watch", *, home: str | None = None
     ) -> Answer:
         """Ask for an interaction until it has ended.
 
         Args:
             places: where it may have been submitted.
-            may_be_lost: whether it counts as gone when nobody knows it for some time.
+            home: project that submitted it, and that alone can say that it is gone; without
+                one it never counts as gone.
 
         Raises:
-            OutcomeUnknown: it had not ended in time, or nobody knows it.
+            OutcomeUnknown: it had not ended in time, or its project does not know it.
         """
         polling = self._polling
         pause = polling.first
-        troubles: list[HeliographError] = []
+        troubles: list[_Trouble] = []
         denied_since: float | None = None
         while (left := watch.left()) > 0:
             watch.warn_when_late()
@@ -224,10 +233,11 @@ class Interactions:
                 break
             if answer is not None and answer.has_ended:
                 return answer
-            if answer is None and all(_says_unknown(trouble) for trouble in troubles):
+            watch.tell("waiting", {"for": "interaction", "interaction": remote})
+            if answer is None and _is_denied(troubles, home):
                 denied_since = denied_since or watch.now()
-                if may_be_lost and watch.now() - denied_since >= polling.lag:
-                    raise _nobody_knows(remote, troubles)
+                if watch.now() - denied_since >= polling.lag:
+                    raise nobody_knows(remote, _last_words(troubles))
             else:
                 denied_since = None
             jitter = self._chance.uniform(0.75, 1.25) * pause
@@ -237,9 +247,9 @@ class Interactions:
 
     async def _ask_places(
         self, remote: str, places: Sequence[Place], watch: "_Watch"
-    ) -> tuple[Answer | None, list[HeliographError]]:
+    ) -> tuple[Answer | None, list["_Trouble"]]:
         """The answer of the first place that knows it, or else what each of them said."""
-        troubles: list[HeliographError] = []
+        troubles: list[_Trouble] = []
         for place in (watch.place,) if watch.place else places:
             folder = await watch.folder("attempt")
             try:
@@ -247,12 +257,11 @@ class Interactions:
                     asking(remote), lambda wire: read_asked(wire, remote), folder, place
                 )
             except (UpstreamError, CredentialRejected) as error:
-                troubles.append(error)
+                troubles.append((place, error))
                 await watch.drop(folder)
                 continue
             watch.place = place
             if not answer.has_ended:
-                watch.tell("waiting", {"for": "interaction", "interaction": remote})
                 await watch.drop(folder)
             return answer, []
         return None, troubles
@@ -362,7 +371,7 @@ class _Watch:
 
     async def drop(self, folder: Path) -> None:
         """An answer that says nothing must not be the newest."""
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(discard, folder)
 
 
 def _numbered(spool: Path, kind: str) -> list[tuple[int, Path]]:
@@ -452,28 +461,20 @@ def _needs_foreground(error: HeliographError) -> bool:
     return NO_BACKGROUND in (error.why or "")
 
 
-def _says_unknown(error: HeliographError) -> bool:
-    """Whether a place has no such interaction; one at work was seen to answer 403 for a time."""
-    status = error.facts.get("http_status")
-    at_work = status == 403 and error.facts.get("code") == "permission_denied"
-    return status in (400, 401, 403, 404) and not at_work
+_Trouble = tuple[Place, HeliographError]  # what a place said instead of an answer
 
 
-def _nobody_knows(remote: str, troubles: Sequence[HeliographError]) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        "The upstream does not know the interaction.",
-        why=_last_words(troubles),
-        remedy="It may have been charged. Check the provider's billing, then "
-        "`heliograph calls resolve`.",
-        charged=Charged.UNKNOWN,
-        facts={"interaction": remote, "may_be_asked_for": False},
-    )
+def _is_denied(troubles: Sequence[_Trouble], home: str | None) -> bool:
+    """Whether every key of the project that submitted an interaction says that it is not there."""
+    own = [error for place, error in troubles if place.project == home]
+    return bool(own) and all(map(says_unknown, own))
 
 
-def _last_words(troubles: Sequence[HeliographError]) -> str | None:
+def _last_words(troubles: Sequence[_Trouble]) -> str | None:
     if not troubles:
         return None
-    return f"Asked for it, the upstream said: {troubles[-1].why or troubles[-1].what}"
+    _, error = troubles[-1]
+    return f"Asked for it, the upstream said: {error.why or error.what}"
 
 
 def _picture(wire: WireReply, *, link: Link, folder: Path) -> ReplyImage:

@@ -25,6 +25,7 @@ from heliograph.errors import (
     RateLimited,
     Refused,
     UntrustedUpstream,
+    UpstreamClosed,
 )
 
 LONGEST_TOLD_WAIT = 300.0  # seconds; a longer RetryInfo closes a gate instead
@@ -95,6 +96,7 @@ ANSWERED = frozenset({Kind.POLICY, Kind.NO_IMAGE})
 _KINDS: Mapping[type[HeliographError], Kind] = {
     HeliographError: Kind.CALLER,  # whatever is not named below, HTTP 499 included
     NotSent: Kind.NOT_SENT,
+    UpstreamClosed: Kind.NOT_SENT,  # every place gets a rest: none was asked
     UntrustedUpstream: Kind.TLS_TRUST,
     RateLimited: Kind.RATE,
     Overloaded: Kind.CAPACITY,

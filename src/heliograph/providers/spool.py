@@ -1,22 +1,24 @@
 """An answer on disk while it arrives: once as it came, and once taken apart by the tap.
 
-    <folder>/head.json   status and headers
+    <folder>/head.json   status and headers, and where the rest lies if this disk refuses
     <folder>/body.raw    the body as it came, not through any buffer of ours
     <folder>/part-000 …  the long strings of the body, decoded
 
 The raw body is what another process finishes from when this one is killed: a byte that was
 written survives us, and the same tap reads it again. Invariant: a disk that refuses costs nothing
-that was paid for; the answer then goes on in memory and is put together in a second place.
+that was paid for; the answer then goes on in memory and is put together in a second place, which
+whoever reads the answer again finds by the head, or by its name.
 """
 
 import contextlib
 import json
 import logging
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from heliograph.killpoints import reach
 from heliograph.providers.tap import SKELETON_LIMIT, SPOOL_LIMIT, AnswerTooLarge, Tap, Tapped
@@ -28,6 +30,7 @@ HEAD = "head.json"
 RAW = "body.raw"
 RAW_LIMIT = SPOOL_LIMIT * 4 // 3 + SKELETON_LIMIT  # base64 takes four bytes for three
 PIECE = 1 << 20
+RESCUE = "heliograph-rescue-"  # begins the names of second places
 
 
 class Spool:
@@ -45,7 +48,8 @@ class Spool:
     def head(self, status: int, headers: Mapping[str, str], *, is_direct: bool = False) -> None:
         """Keep status, headers and whether Google itself says so."""
         head = {"status": status, "headers": dict(headers), "is_direct": is_direct}
-        self._head = json.dumps(head)
+        rescue = _rescue_named(self._folder)
+        self._head = json.dumps({**head, "rescue": str(rescue) if rescue else None})
         try:
             (self._folder / HEAD).write_text(self._head, encoding="utf-8")
         except OSError as error:
@@ -108,7 +112,7 @@ class Spool:
     def _elsewhere(self) -> Tapped:
         """The whole answer again, in the system's folder for temporary files."""
         try:
-            second = Path(tempfile.mkdtemp(prefix="heliograph-rescue-"))
+            second = self._second()
             (second / HEAD).write_text(self._head, encoding="utf-8")
             tap = Tap(second)
             # an answer that is too large was called so while it arrived
@@ -122,6 +126,14 @@ class Spool:
             self._note(error)
             return Tapped(skeleton=b"", spools={}, cut=f"the disk refused it ({self.trouble})")
 
+    def _second(self) -> Path:
+        place = _rescue_named(self._folder)
+        if place is not None:
+            with contextlib.suppress(FileExistsError):  # somebody else's: never written over
+                place.mkdir(mode=0o700)
+                return place
+        return Path(tempfile.mkdtemp(prefix=RESCUE))
+
     def _pieces(self) -> list[bytes]:
         pieces = []
         if self._written:
@@ -131,17 +143,69 @@ class Spool:
         return [*pieces, bytes(self._memory or b"")]
 
 
+def _rescue_named(folder: Path) -> Path | None:
+    """The second place of a folder by its name, which no disk need have written down."""
+    try:
+        return Path(tempfile.gettempdir()) / f"{RESCUE}{folder.parent.name}-{folder.name}"
+    except OSError:
+        return None  # there is no folder for temporary files
+
+
+def _rescue_of(folder: Path) -> Path | None:
+    """The second place of a folder, when it has one."""
+    said = (_head_in(folder) or {}).get("rescue")
+    for place in (Path(said) if isinstance(said, str) else None, _rescue_named(folder)):
+        with contextlib.suppress(OSError, ValueError):
+            found = place and place.lstat()
+            # where everybody may write, a folder of that name may be somebody else's
+            if found and stat.S_ISDIR(found.st_mode) and found.st_uid == folder.stat().st_uid:
+                return place
+    return None
+
+
+def places_of(spool: Path) -> list[Path]:
+    """Every folder that holds something of a call's answer: second places first, the newest
+    before the others, and last the spool itself, which need not exist.
+    """
+    folders = [spool, *(path for path in spool.glob("*") if path.is_dir())]
+    folders.sort(key=lambda path: (len(path.name), path.name), reverse=True)
+    return [*filter(None, map(_rescue_of, folders)), spool]
+
+
+def discard(spool: Path) -> None:
+    """Delete a spool, or one folder of it, with everything of it that lies elsewhere."""
+    for place in places_of(spool):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _head_in(folder: Path) -> dict[str, Any] | None:
+    try:
+        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return head if isinstance(head, dict) else None
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1
+
+
 def reread(folder: Path) -> WireReply | None:
     """An answer that another process began to spool; None when not even its head is there.
 
     Whether it is whole is for the reader of its JSON to say: a killed process cannot tell.
     The parts go into a folder of their own, beside what the other process left.
     """
+    # the process may have been killed while it wrote either: the longer one has it all
+    places = [place for place in (folder, _rescue_of(folder)) if place and _head_in(place)]
+    held = max(places, key=lambda place: _size(place / RAW), default=folder)
     try:
-        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
+        head = _head_in(held) or {}
         status, headers = int(head["status"]), dict(head["headers"])
-        is_direct = head.get("is_direct") is True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     again = folder / "again"
     shutil.rmtree(again, ignore_errors=True)
@@ -149,7 +213,7 @@ def reread(folder: Path) -> WireReply | None:
     tap = Tap(again)
     incomplete = None
     try:
-        with (folder / RAW).open("rb") as raw:
+        with (held / RAW).open("rb") as raw:
             while piece := raw.read(PIECE):
                 tap.feed(piece)
     except FileNotFoundError:
@@ -162,5 +226,5 @@ def reread(folder: Path) -> WireReply | None:
         tapped=tap.close(),
         timing=Timing(),
         incomplete=incomplete,
-        is_direct=is_direct,
+        is_direct=head.get("is_direct") is True,
     )

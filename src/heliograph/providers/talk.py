@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from heliograph.providers.wire import Segment
-from heliograph.types import Part, Plan, Reference
+from heliograph.types import Part, Plan, Reference, Said
 
 NO_LINKS: Mapping[str, str] = MappingProxyType({})
 # introduces a picture of the model's that goes back as one of the user's
@@ -36,7 +36,7 @@ def contents(plan: Plan) -> tuple[Content, ...]:
     found: list[Content] = []
     said: list[Part] = []
     for turn in plan.history:
-        said += _said(turn.words, turn.references)
+        said += _in_order(turn.layout, turn.words, turn.references)
         answer = tuple(part for part in turn.answer if not _is_empty(part))
         made = pictures(answer)
         if answer and turn.signed and turn.model == plan.model:
@@ -50,8 +50,8 @@ def contents(plan: Plan) -> tuple[Content, ...]:
 
 
 def asked(plan: Plan) -> tuple[Part, ...]:
-    """What is asked now: the text, then its pictures."""
-    return (Part(text=plan.text), *_said("", plan.references))
+    """What is asked now: the text, then its pictures, or all of it in an order of its own."""
+    return tuple(_in_order(plan.request.layout, plan.text, plan.references))
 
 
 def pictures(parts: Sequence[Part]) -> tuple[Reference, ...]:
@@ -62,6 +62,24 @@ def pictures(parts: Sequence[Part]) -> tuple[Reference, ...]:
 def given(plan: Plan) -> tuple[Reference, ...]:
     """Every picture that goes out as the user's: those may be sent by address."""
     return pictures([p for c in contents(plan) if c.role == "user" for p in c.parts])
+
+
+def _in_order(
+    layout: Sequence[Said], words: str, references: Sequence[Reference]
+) -> Sequence[Part]:
+    """What the user said in one turn; pictures that are not there any more leave no gap."""
+    if not layout:
+        return _said(words, references)
+    left = list(references)
+    said = []
+    for one in layout:
+        image = next((each for each in left if each.sha256 == one.sha256), None)
+        if image is not None:
+            left.remove(image)
+            said.append(Part(image=image))
+        elif one.text:
+            said.append(Part(text=one.text))
+    return said + _said("", left)
 
 
 def _said(words: str, references: Sequence[Reference]) -> list[Part]:

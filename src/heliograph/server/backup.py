@@ -3,8 +3,9 @@
     <folder>/originals/        by content, shared by all backups: only new files are copied
     <folder>/quarantine/       likewise
     <folder>/revoked.jsonl     keys that stay revoked, whichever backup is restored
-    <folder>/backups/<name>/   one backup: heliograph.db, library-id, manifest.json, and server/
-                               with the gateway's secrets when they were asked for
+    <folder>/backups/<name>/   one backup: heliograph.db, library-id, prompts/, wildcards/,
+                               manifest.json, and server/ with the gateway's secrets when they
+                               were asked for
 
 Invariant: a backup becomes visible whole or not at all, and the database is copied before the
 files are listed, so every file that it names is among them.
@@ -29,12 +30,13 @@ from heliograph.durable import flush_file, flush_folder
 from heliograph.errors import ConfigurationError, StorageError
 from heliograph.ports import Blobs
 from heliograph.server.revocations import bring_together
-from heliograph.server.secrets import secrets_folder
+from heliograph.server.secrets import PEPPER, secrets_folder
 from heliograph.settings import Settings
 from heliograph.storage import LocalBlobs
 from heliograph.storage.backup import copy_database
 
 DATABASE, MANIFEST, LIBRARY = "heliograph.db", "manifest.json", "library-id"
+YOURS = ("prompts", "wildcards")  # own prompts and word lists, one may edit them by hand
 FORMAT = 1
 CHUNK = 1 << 20
 FORGOTTEN = 86400.0  # seconds after which a backup that was never finished has no living writer
@@ -52,6 +54,7 @@ class Backup:
     bytes: int  # copied
     revoked: int  # keys
     has_secrets: bool
+    unreadable: tuple[str, ...]  # the latest backups, if no manifest of theirs can be used
 
 
 # ------------------------------------------------------------ making
@@ -83,6 +86,7 @@ async def back_up(
         await copy.blobs(store.blobs)
         await asyncio.to_thread(copy.quarantine, store.home / "quarantine")
         await asyncio.to_thread(_copy_plain, store.home / LIBRARY, aside / LIBRARY)
+        await asyncio.to_thread(_copy_yours, store.home, aside)
         has_secrets = secrets and await asyncio.to_thread(
             _copy_folder, secrets_folder(settings), aside / "server"
         )
@@ -101,6 +105,7 @@ async def back_up(
         bytes=copy.bytes,
         revoked=len(revoked),
         has_secrets=bool(has_secrets),
+        unreadable=copy.unreadable,
     )
 
 
@@ -132,7 +137,7 @@ class _Copy:
         self.bytes = 0
         self._folder = folder
         self._verify = verify
-        self._known = _known_files(folder)
+        self._known, self.unreadable = _known_files(folder)
 
     async def blobs(self, source: Blobs) -> None:
         """Copy what is new of the originals and their sidecars."""
@@ -191,11 +196,15 @@ class _Copy:
         return dict(known)
 
 
-def _known_files(folder: Path) -> Mapping[str, dict[str, Any]]:
+def _known_files(folder: Path) -> tuple[Mapping[str, dict[str, Any]], tuple[str, ...]]:
+    """What the newest backup holds that can be read, and the names of those after it."""
+    unreadable: list[str] = []
     for name in reversed(backups(folder)):
-        files: Mapping[str, dict[str, Any]] = read_manifest(folder, name)["files"]
-        return files
-    return {}
+        try:
+            return read_manifest(folder, name)["files"], tuple(unreadable)
+        except StorageError:  # one damaged backup must not be in the way of a good one
+            unreadable.append(name)
+    return {}, tuple(unreadable)
 
 
 def _prepare(folder: Path, aside: Path) -> None:
@@ -225,7 +234,8 @@ def _publish(aside: Path, target: Path, files: Mapping[str, Mapping[str, Any]]) 
     (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     for path in (*own, aside / MANIFEST):
         flush_file(path)
-    flush_folder(aside)
+    for part in (*(p for p in aside.rglob("*") if p.is_dir()), aside):
+        flush_folder(part)
     aside.rename(target)
     flush_folder(target.parent)
 
@@ -243,7 +253,7 @@ def read_manifest(folder: Path, name: str) -> Mapping[str, Any]:
     """What a backup says it holds.
 
     Raises:
-        StorageError: it cannot be read, or is of a newer version.
+        StorageError: it cannot be read, is no manifest, or is of a newer version.
     """
     path = folder / "backups" / name / MANIFEST
     try:
@@ -252,6 +262,8 @@ def read_manifest(folder: Path, name: str) -> Mapping[str, Any]:
             raise StorageError(
                 "The backup was made by a newer Heliograph.", remedy="Upgrade heliograph."
             )
+        _refuse_odd(manifest["own"])
+        _refuse_odd(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             "The manifest of the backup cannot be read.",
@@ -259,6 +271,18 @@ def read_manifest(folder: Path, name: str) -> Mapping[str, Any]:
             remedy="Choose another backup with --name.",
         ) from error
     return manifest
+
+
+def _refuse_odd(files: Any) -> None:
+    if not isinstance(files, dict):
+        raise TypeError("what it lists is no object")
+    for place, facts in files.items():
+        size, sha256 = facts["size"], facts["sha256"]
+        if not isinstance(size, int) or not isinstance(sha256, str):
+            raise TypeError(f"{place} has no size and SHA-256")
+        path = Path(place)
+        if path.anchor or ".." in path.parts:
+            raise ValueError(f"{place} leads out of the backup")
 
 
 # ------------------------------------------------------------ files
@@ -280,8 +304,18 @@ def _copy_plain(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _copy_yours(home: Path, aside: Path) -> None:
+    for path in sorted(p for part in YOURS for p in (home / part).rglob("*") if p.is_file()):
+        place = path.relative_to(home)
+        if any(part.startswith(".") for part in place.parts):
+            continue  # on its way to its name
+        (aside / place).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # it was renamed or removed meanwhile
+            shutil.copyfile(path, aside / place)
+
+
 def _copy_folder(source: Path, target: Path) -> bool:
-    if not source.is_dir():
+    if not (source / PEPPER).is_file():
         return False
     target.mkdir(mode=0o700)
     for path in sorted(p for p in source.iterdir() if p.is_file() and p.name[0] != "."):

@@ -59,5 +59,5 @@ class Done:
 
     @property
     def cost(self) -> int:
-        """What this request cost, in micro-dollars."""
-        return 0 if self.replayed else sum(result.cost for result in self.results)
+        """What this request cost, pictures that failed included, in micro-dollars."""
+        return 0 if self.replayed else self.job.cost

@@ -205,6 +205,6 @@ def _status(error: HeliographError) -> tuple[int, str]:
 
 
 def is_final(error: HeliographError) -> bool:
-    """Whether an idempotency key keeps this failure: something happened upstream, or the request
-    can never succeed. What may be tried again (429, 503, never sent) is not kept."""
-    return verdict(error).status not in (409, 429, 503)
+    """Whether an idempotency key keeps this failure: it may be charged, or the request can never
+    succeed. What cost nothing and may be tried again (429, 503, never sent) is not kept."""
+    return error.charged is not Charged.NO or verdict(error).status not in (409, 429, 503)

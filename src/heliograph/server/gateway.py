@@ -8,16 +8,13 @@ key never makes a second call.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from heliograph.accounts import new_id
-from heliograph.cache import fingerprint
+from heliograph.calls import unbroken
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import (
     CallTaken,
@@ -34,11 +31,13 @@ from heliograph.ports import Accounts, Event, Jobs, Observer
 from heliograph.server.admission import Admission, Turn
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.events import FINISHED, Hub, ignore
-from heliograph.server.faults import Busy, KeyInUse, is_final
+from heliograph.server.faults import Busy, is_final
 from heliograph.server.health import expected_bytes, refuse_low_disk
+from heliograph.server.parking import park
 from heliograph.server.purse import Purse
 from heliograph.server.rates import Rates
 from heliograph.server.refusals import (
+    key_in_use,
     no_image,
     no_job,
     other_request,
@@ -46,19 +45,20 @@ from heliograph.server.refusals import (
     too_late,
     unwritten,
 )
-from heliograph.server.requests import keep_request
+from heliograph.server.requests import new_job
 from heliograph.server.resuming import doubt, look_for_orphans
 from heliograph.server.secrets import Secrets
-from heliograph.server.under_way import Answer, Run
+from heliograph.server.under_way import Answer, Run, worst_of
 from heliograph.server.webhooks.sender import Webhooks
 from heliograph.settings import Settings
 from heliograph.types import Record, Request, Result
 
 LOG = logging.getLogger("heliograph.server")
 JOIN_WITHIN = timedelta(minutes=15)  # an SDK's own retry belongs to a request that recent
+# what could not be kept at the end of its job may have been taken in since
+TAKEN_IN_LATER = (StorageError.code, OutcomeUnknown.code)
 LOOK_AGAIN = 0.25  # seconds between looks at a job of another process
 LAST_WORDS = 5.0  # seconds in which jobs that are given up are written down
-USUAL = 40.0  # seconds that a picture takes, for an honest Retry-After
 
 
 class Gateway:
@@ -89,6 +89,8 @@ class Gateway:
         self.purse = Purse(store, simulated=simulated)
         self.webhooks = Webhooks(self)
         self.is_draining = False
+        self.ruling = asyncio.Lock()  # held while it is made sure that an admin can still come in
+        self.free_work = asyncio.Semaphore(1)  # what costs our own time alone is done one by one
         self.at_close: list[Callable[[], Awaitable[None]]] = [rates.close]
         self._observer = observer
         self._runs: dict[str, Run] = {}
@@ -111,6 +113,10 @@ class Gateway:
         if run is not None and not fresh and run.answer.done():
             # it is late: whoever was first was told so, and who asks again waits for the end
             job, run = await self.wait(job.id, errand.wait), None
+        elif not fresh and job.state.is_open and errand.wait is not None and not errand.retries:
+            job, run = await self.wait(job.id, errand.wait), None
+            if job.state.is_open:
+                raise key_in_use(job)
         answer = await self._answer_of(job, run, order)
         if answer.error is not None:
             error = answer.error if fresh else revived(answer.error.as_dict())
@@ -130,14 +136,16 @@ class Gateway:
         await run.begun.wait()
         if run.answer.done():
             answer = run.answer.result()
-            if answer.error is not None and not is_final(answer.error):
+            is_kept = answer.job.state.is_open
+            if answer.error is not None and not is_final(answer.error) and not is_kept:
                 answer.error.facts["job"] = job.id
                 raise answer.error
             return answer.job
         return run.job
 
     async def wait(self, job_id: str, seconds: float | None = None) -> Job:
-        """The job once it is at its end, or as it is after so many seconds.
+        """The job once it is at its end, or as it is after so many seconds; or when this process
+        stops, and it goes on elsewhere or later.
 
         Raises:
             RecordNotFound: there is no such job.
@@ -145,13 +153,14 @@ class Gateway:
         loop = asyncio.get_running_loop()
         end = None if seconds is None else loop.time() + seconds
         while True:
+            run = self._runs.get(job_id)  # before its row: it is there until that says the end
             job = await self.jobs.job(job_id)
             if job is None:
                 raise no_job(job_id)
             left = None if end is None else end - loop.time()
-            if not job.state.is_open or (left is not None and left <= 0):
+            is_left = run is None and self.is_draining
+            if not job.state.is_open or is_left or (left is not None and left <= 0):
                 return job
-            run = self._runs.get(job_id)
             if run is None or run.task is None:
                 await asyncio.sleep(LOOK_AGAIN if left is None else min(LOOK_AGAIN, left))
             else:
@@ -168,8 +177,7 @@ class Gateway:
             raise Busy("Another process works on this job.", retry_after=LOOK_AGAIN)
         if run is None or run.sent or run.task is None:
             raise too_late(job)
-        run.cancelling = True
-        run.task.cancel()
+        run.cancel()
         await asyncio.wait([run.task])
         after = await self.jobs.job(job.id)
         if after is None or after.state is not JobState.CANCELLED:
@@ -216,7 +224,7 @@ class Gateway:
             # a refusal that is certain need not be planned first; nothing that is there is joined
             self.admission.has_place(caller.user.id, self._at_once(caller))
         asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
-        order = await self.client.order(asked)
+        order = self.purse.shared(await self.client.order(asked), errand.count)
         await self.purse.refuse_too_dear(order.plan, errand.count)
         weight = errand.count * expected_bytes(order.plan.size)
         under_way = sum(run.weight for run in self._runs.values())
@@ -225,8 +233,9 @@ class Gateway:
         turn = self.admission.line_up(caller.user.id, self._at_once(caller))
         state = JobState.RUNNING if turn.has_come else JobState.QUEUED
         try:
-            job = await self._new_job(errand, order, state)
-            since = job.created - JOIN_WITHIN if errand.retries else None
+            job = await new_job(errand, order, state, self.store, simulated=self.simulated)
+            implied = errand.retries and errand.key is None  # a key says by itself what is the same
+            since = job.created - JOIN_WITHIN if implied else None
             there = await self.jobs.submit(job, joins_since=since)
         except BaseException:
             turn.give_up()
@@ -240,46 +249,8 @@ class Gateway:
         if there.mark != wanted.mark:
             raise other_request(errand.key or "")
         if there.state.is_open and errand.retries == 0 and errand.wait is None:
-            begun = (datetime.now(UTC) - there.created).total_seconds()
-            raise KeyInUse(
-                "The first request of this idempotency key is still being worked on.",
-                remedy="Ask again later with the same key, or send `Prefer: wait=60` to wait.",
-                retry_after=max(1.0, USUAL - begun),
-                facts={"job": there.id},
-            )
+            raise key_in_use(there)
         return self._runs.get(there.id)
-
-    async def _new_job(self, errand: Errand, order: Order, state: JobState) -> Job:
-        now = datetime.now(UTC)
-        first = new_id()
-        document = await keep_request(order.plan.request, self.store) if errand.durable else None
-        keeps = timedelta(seconds=self.settings.idempotency_ttl)
-        return Job(
-            id=first,
-            user=errand.caller.user.id,
-            access=errand.caller.key.id,
-            face=errand.face,
-            route=errand.route,
-            state=state,
-            mark=self._mark(errand, order),
-            pictures=(first, *(new_id() for _ in range(errand.count - 1))),
-            prompt=order.plan.request.prompt,
-            created=now,
-            changed=now,
-            owner=self.store.lease.owner,
-            library=self.store.lease.library,
-            durable=errand.durable,
-            request=document,
-            key=errand.key,
-            key_expires=now + keeps if errand.key else None,
-            webhook=errand.webhook,
-        )
-
-    def _mark(self, errand: Errand, order: Order) -> str:
-        picture = fingerprint(order.plan, simulated=self.simulated)
-        asked = [errand.route, picture, errand.count, dict(errand.shape)]
-        text = json.dumps(asked, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _at_once(self, caller: Caller) -> int:
         own = [limits.at_once for limits in (caller.user.limits, caller.key.limits)]
@@ -296,13 +267,7 @@ class Gateway:
             resumes=caller is None,
         )
         self._runs[job.id] = run
-
-        def heard(event: Event) -> None:
-            if event.name == "reserved":
-                run.begun.set()
-            run.sent = run.sent or event.name == "sent"
-
-        self.hub.begin(job.id, job.pictures, heard)
+        self.hub.begin(job.id, job.pictures, run.heard)
         limit = self._at_once(caller) if caller else self.settings.server_user_at_once
         run.task = asyncio.ensure_future(self._work(run, order, turn, limit))
 
@@ -338,7 +303,8 @@ class Gateway:
             if not run.cancelling:
                 raise
             outcomes = await self._after_all(run.job)
-        await self._end(run, outcomes)
+        if not park(run, outcomes):
+            await unbroken(self._end(run, outcomes))
 
     async def _picture(
         self, run: Run, order: Order, picture: str, turn: Turn | None, limit: int
@@ -353,21 +319,30 @@ class Gateway:
             waited = {"waited": time.monotonic() - begun}
             self._observer(Event(name="admitted", job=picture, at=0.0, facts=waited))
             try:
-                if run.job.state is JobState.QUEUED:
-                    await self._change(run, moved(run.job, JobState.RUNNING, datetime.now(UTC)))
+                async with run.beginning:
+                    if run.job.state is JobState.QUEUED:
+                        running = moved(run.job, JobState.RUNNING, datetime.now(UTC))
+                        await self._change(run, running)
                 return await self.client.fulfil(order, job=picture, resumes=run.resumes)
             finally:
                 place.leave()
-        except OutcomeUnknown as error:
-            if not error.facts.get("late"):
-                return error
-            if len(run.job.pictures) == 1 and not run.answer.done():
-                run.answer.set_result(Answer(job=run.job, error=error))
+        except HeliographError as error:
+            return await self._late(run, order, picture, error)
+
+    async def _late(
+        self, run: Run, order: Order, picture: str, error: HeliographError
+    ) -> Result | HeliographError:
+        """What comes of a picture after its error, which is told at once."""
+        if not isinstance(error, OutcomeUnknown) or not error.facts.get("late"):
+            return error
+        if len(run.job.pictures) == 1 and not run.answer.done():
+            run.answer.set_result(Answer(job=run.job, error=error))
+        try:
             await self.client.landed(picture)
             found = await self.made(picture)
-            return error if found is None else await self.client.deliver(found, order.plan)
-        except HeliographError as error:
-            return error
+            return error if found is None else await self.client.deliver(found, order.plan, "call")
+        except HeliographError as failure:
+            return failure
 
     async def made(self, picture: str) -> Record | None:
         """The record of a picture, when it holds one."""
@@ -385,14 +360,17 @@ class Gateway:
             record = await self.made(picture)
             run = self._runs[job.id]
             if record is not None and run.order is not None:
-                found.append(await self.client.deliver(record, run.order.plan))
+                try:
+                    found.append(await self.client.deliver(record, run.order.plan, "call"))
+                except HeliographError as error:
+                    found.append(error)
         unclear = None if found else await doubt(job, self.store)
         return found if unclear is None else [unclear]
 
     async def _end(self, run: Run, outcomes: Sequence[Result | HeliographError]) -> None:
         results = tuple(o for o in outcomes if isinstance(o, Result))
         errors = [o for o in outcomes if isinstance(o, HeliographError)]
-        error = errors[0] if errors else None
+        error = worst_of(errors)
         spent = sum(result.cost for result in results)
         spent += sum(int(e.facts.get("cost_micro") or 0) for e in errors)
         without = JobState.FAILED if error else JobState.CANCELLED
@@ -411,13 +389,14 @@ class Gateway:
         except CallTaken as trouble:
             error, results = trouble, ()
         else:
-            await self._tell(run.job)
+            await self.tell(run.job)
         if not run.answer.done():
             failure = None if results else error or Busy("The job was cancelled.")
             run.answer.set_result(Answer(job=run.job, results=results, error=failure))
         run.begun.set()
 
-    async def _tell(self, job: Job) -> None:
+    async def tell(self, job: Job) -> None:
+        """Let its user's webhooks know how a job has ended."""
         try:
             await self.webhooks.deliver(job)
         except StorageError as error:
@@ -425,9 +404,12 @@ class Gateway:
             LOG.warning("the end of job %s could not be told yet: %s", job.id, error)
 
     async def _change(self, run: Run, after: Job) -> None:
-        before = run.job
-        await self.jobs.change(before, after)
-        run.job = after
+        async def write() -> None:
+            await self.jobs.change(run.job, after)
+            run.job = after
+
+        # cancelled half-way, we would not know our own job, and could not end it
+        await unbroken(write())
 
     # ------------------------------------------------------------ answering
 
@@ -442,11 +424,14 @@ class Gateway:
             job, run = found, None if late is None or late.answer.done() else late
         if run is not None:
             return await asyncio.shield(run.answer)
-        if job.error is not None and not job.records:
-            return Answer(job=job, error=replayed(revived(job.error)))
+        records = [await self.store.books.find(record_id) for record_id in job.records]
+        if job.error is not None and not records:
+            if job.error.get("code") in TAKEN_IN_LATER:
+                records = [r for picture in job.pictures if (r := await self.made(picture))]
+            if not records:
+                return Answer(job=job, error=replayed(revived(job.error)))
         if job.state is JobState.CANCELLED:
             return Answer(job=job, error=Busy("The job was cancelled.", retry_after=1.0))
-        records = [await self.store.books.find(record_id) for record_id in job.records]
         results = [await self.client.deliver(record, order.plan) for record in records]
         return Answer(job=job, results=tuple(results))
 
@@ -466,12 +451,14 @@ class Gateway:
         self._resuming.add_done_callback(_log_failure)
 
     async def drain(self, seconds: float) -> tuple[str, ...]:
-        """Take nothing new, and wait for calls under way.
+        """Take nothing new, and wait for calls under way; durable jobs that wait stay for later.
 
         Returns:
             Jobs that are still under way.
         """
         self.is_draining = True
+        if self._resuming is not None:
+            self._resuming.cancel()
         self.admission.close()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:

@@ -3,6 +3,7 @@
 Invariant: what was opened is closed in every case, the calls under way first.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from heliograph.server.admission import Admission
 from heliograph.server.events import Hub, ignore
 from heliograph.server.gateway import Gateway
 from heliograph.server.rates import open_rates
-from heliograph.server.secrets import open_secrets
+from heliograph.server.secrets import open_beside_keys
 from heliograph.upstream import Keys
+
+LOG = logging.getLogger("heliograph.server")
 
 
 @asynccontextmanager
@@ -53,7 +56,8 @@ async def open_gateway(
     try:
         access = await client.access()
         store = await client.store()
-        secrets = open_secrets(wanted.server_secrets or store.home / "server")
+        folder = wanted.server_secrets or store.home / "server"
+        secrets = await open_beside_keys(store.accounts, folder, warn=LOG.warning)
         gateway = Gateway(
             client,
             store,

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from heliograph.errors import CostLimitExceeded
 from heliograph.ledger import Balance, accounts_of, budget_exceeded, budget_of, scopes_of
 from heliograph.library import Store
+from heliograph.money import dollars
+from heliograph.pipeline import Order
 from heliograph.server.caller import Caller
 from heliograph.types import Plan, Request
 
@@ -47,6 +50,30 @@ class Purse:
             limit = limits.get(budget_of(balance.scope))
             if limit is not None and balance.taken + ask > limit:
                 raise budget_exceeded(balance, limit, ask)
+
+    def shared(self, order: Order, count: int) -> Order:
+        """The order of each of several pictures: the caller's limit is for all of them.
+
+        Each has an equal part of it, also for its repeats and fallbacks.
+
+        Raises:
+            CostLimitExceeded: together they may cost more; one alone was looked at before.
+        """
+        limit = order.plan.request.max_cost
+        if limit is None or count == 1:
+            return order
+        worst = max(plan.estimate.high for plan in order.plans)
+        if count * worst > limit:
+            raise CostLimitExceeded(
+                f"{count} pictures may cost up to {dollars(count * worst)}, above the limit of "
+                f"{dollars(limit)}.",
+                why=f"Each may cost up to {dollars(worst)}.",
+                remedy="Ask for fewer, raise the limit, or choose a smaller size.",
+                facts={"high": count * worst, "limit": limit},
+            )
+        part = limit // count
+        plans = (replace(p, request=replace(p.request, max_cost=part)) for p in order.plans)
+        return replace(order, plans=tuple(plans))
 
     async def _balances(self, request: Request) -> Sequence[Balance]:
         now, zone = datetime.now(UTC), self._store.rules.zone

@@ -1,5 +1,7 @@
 """What the gateway says when it does not do what it was asked for."""
 
+from datetime import UTC, datetime
+
 from heliograph.errors import (
     Charged,
     HeliographError,
@@ -10,7 +12,8 @@ from heliograph.errors import (
     StorageError,
 )
 from heliograph.jobs import Job
-from heliograph.server.faults import Fault
+from heliograph.server.admission import USUAL
+from heliograph.server.faults import Fault, KeyInUse
 
 
 class TooLate(Fault):
@@ -45,6 +48,17 @@ def other_request(key: str) -> KeyReused:
         message="belongs to another request already",
     )
     return KeyReused([problem], remedy="Give the new request a key of its own; nothing was sent.")
+
+
+def key_in_use(job: Job) -> KeyInUse:
+    """The error for an idempotency key whose first request is not at its end."""
+    begun = (datetime.now(UTC) - job.created).total_seconds()
+    return KeyInUse(
+        "The first request of this idempotency key is still being worked on.",
+        remedy="Ask again later with the same key, or send `Prefer: wait=60` to wait.",
+        retry_after=max(1.0, USUAL - begun),
+        facts={"job": job.id},
+    )
 
 
 def replayed(error: HeliographError) -> HeliographError:

@@ -1,20 +1,69 @@
-"""A durable job's request as a document, its input images kept by the library, and back.
+"""What a job is written down as; a durable one with its request, its input images kept.
 
-Invariant: what comes back asks for the same picture: its fingerprint is equal.
+Invariant: a document that is read again asks for the same picture: its fingerprint is equal.
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from heliograph.accounts import new_id
+from heliograph.cache import fingerprint
 from heliograph.calls import Shelf
 from heliograph.errors import InvalidRequest, Problem
 from heliograph.imaging import check_references
+from heliograph.jobs import Job, JobState
+from heliograph.library import Store
 from heliograph.material import keep_input, kept_key
+from heliograph.pipeline import Order
+from heliograph.server.caller import Errand
 from heliograph.storage import request_from_document, request_to_document
 from heliograph.types import Given, Request
+
+
+async def new_job(
+    errand: Errand, order: Order, state: JobState, store: Store, *, simulated: bool
+) -> Job:
+    """The job of an errand, not yet written.
+
+    Raises:
+        InvalidRequest: it cannot wait for another process.
+    """
+    now = datetime.now(UTC)
+    first = new_id()
+    document = await keep_request(order.plan.request, store) if errand.durable else None
+    return Job(
+        id=first,
+        user=errand.caller.user.id,
+        access=errand.caller.key.id,
+        face=errand.face,
+        route=errand.route,
+        state=state,
+        mark=_mark(errand, order, simulated=simulated),
+        pictures=(first, *(new_id() for _ in range(errand.count - 1))),
+        prompt=order.plan.request.prompt,
+        created=now,
+        changed=now,
+        owner=store.lease.owner,
+        library=store.lease.library,
+        durable=errand.durable,
+        request=document,
+        key=errand.key,
+        key_expires=now + store.rules.key_life if errand.key else None,
+        webhook=errand.webhook,
+    )
+
+
+def _mark(errand: Errand, order: Order, *, simulated: bool) -> str:
+    picture = fingerprint(order.plan, simulated=simulated)
+    asked = [errand.route, picture, errand.count, dict(errand.shape)]
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def keep_request(request: Request, shelf: Shelf) -> Mapping[str, Any]:

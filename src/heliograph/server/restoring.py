@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from typing import Any
@@ -27,6 +27,7 @@ from heliograph.server.backup import (
 )
 from heliograph.server.catching_up import catch_up
 from heliograph.server.revocations import add_revoked, bring_together, read_revoked
+from heliograph.server.secrets import PEPPER
 from heliograph.storage import open_storage
 from heliograph.storage.backup import check_database
 
@@ -42,7 +43,8 @@ class Restored:
     later: int  # records that the files tell of and the database did not
     finished: int  # calls that were under way, and that the files know the end of
     revoked: int
-    has_secrets: bool
+    keys: int  # that are good, with the secrets that they were made with
+    has_secrets: bool  # in its folder `server/`
     findings: tuple[str, ...]  # what does not add up in the books; nothing, normally
 
 
@@ -88,7 +90,7 @@ async def restore(
         home=str(home),
         files=len(manifest["files"]) - len(damaged),
         damaged=damaged,
-        has_secrets=(home / "server").is_dir(),
+        has_secrets=(home / "server" / PEPPER).is_file(),
         **caught_up,
     )
 
@@ -116,6 +118,7 @@ def _lay_out(folder: Path, name: str, manifest: Mapping[str, Any], work: Path) -
                 remedy="Choose another one with --name.",
             )
         target.chmod(0o600)
+        _flush(target)
     try:
         check_database(work / DATABASE)
     except SqliteError as error:
@@ -166,12 +169,15 @@ async def _bring_up(work: Path, folder: Path, revocations: Sequence[Path]) -> di
             revoked |= read_revoked(place)
         await asyncio.to_thread(add_revoked, work / "server", revoked)
         every = await bring_together(storage.accounts, [work / "server", folder])
+        now = datetime.now(UTC)
+        good = [key for key in await storage.accounts.keys() if key.is_good(now)]
         caught = await catch_up(storage, work)
         findings = await storage.journal.audit()
     finally:
         await storage.close()
     return {
         "revoked": len(every),
+        "keys": len(good),
         "later": caught.records,
         "finished": caught.calls,
         "findings": tuple(f"{finding.subject}: {finding.what}" for finding in findings),

@@ -1,4 +1,4 @@
-"""Takes up the jobs that a gateway which is gone had left open.
+"""Takes up the jobs that a gateway which is gone had left open, and calls that nobody makes here.
 
 Invariant: a job is taken over only from a process that is provably gone, and by one process only.
 What was kept counts; what may have been paid for without a picture is said; only what provably was
@@ -7,20 +7,34 @@ not sent is begun again, and only where nobody waited for it on a connection.
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from heliograph.client import AsyncHeliograph
-from heliograph.errors import CallTaken, HeliographError, OutcomeUnknown
+from heliograph.errors import (
+    CallTaken,
+    Charged,
+    HeliographError,
+    OutcomeUnknown,
+    RecordNotFound,
+)
 from heliograph.jobs import Job, JobState, adopted, moved
-from heliograph.journal import UNSENT
+from heliograph.journal import OPEN, UNSENT, Stage
+from heliograph.keeping import failure_in
 from heliograph.library import Store
-from heliograph.server.refusals import interrupted
+from heliograph.server.faults import is_final
+from heliograph.server.refusals import interrupted, unwritten
 from heliograph.server.requests import kept_request
-from heliograph.types import Record, Request
+from heliograph.server.under_way import worst_of
+from heliograph.types import Outcome, Record, Request
 
 LOG = logging.getLogger("heliograph.server")
 ORPHANS = 3.0  # seconds between looks for gateways that are gone
+UNENDED = timedelta(seconds=60)  # between looks for calls of ours that could not be ended
+MOST_OPEN = 1000  # of the calls looked at; the newest, and a gateway makes fewer at once
+PAID = (Stage.REFUSED, Stage.QUARANTINED)  # without a picture
 MOST_CALLS = 100  # of one picture
 
 
@@ -36,17 +50,25 @@ class Taker(Protocol):
     def works_on(self, job_id: str) -> bool:
         """Whether this process has the job in its hands."""
 
-    async def made(self, picture: str) -> Record | None:
-        """The record of a picture, when it holds one."""
-
     async def restart(self, job: Job, request: Request) -> None:
         """Work on a job that another process had begun."""
 
+    async def tell(self, job: Job) -> None:
+        """Let its user's webhooks know how a job has ended."""
+
 
 async def look_for_orphans(gateway: Taker) -> None:
-    """Take up what gateways before this one had left, and those beside it, whenever one dies.
+    """Take up what gateways before this one had left, and those beside it, whenever one dies; and
+    what this one could not bring to its end.
+    """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_look_for_jobs(gateway))
+        # a task of its own: an upstream that is asked for a submitted call may take its time
+        group.create_task(_look_for_unended(gateway))
 
-    Each look asks whose jobs are open, not who has died since the last one: a gateway may come
+
+async def _look_for_jobs(gateway: Taker) -> None:
+    """Each look asks whose jobs are open, not who has died since the last one: a gateway may come
     and go between two looks, and what could not be taken up at one is there at the next.
     """
     store = gateway.store
@@ -60,16 +82,64 @@ async def look_for_orphans(gateway: Taker) -> None:
         await asyncio.sleep(ORPHANS)
 
 
+async def _look_for_unended(gateway: Taker) -> None:
+    """See to it that no call, and no job, stays open because a step of it could not be written
+    down when it came.
+
+    A task of its own: an upstream that is asked for a submitted call may take its time.
+    """
+    while True:
+        await asyncio.sleep(UNENDED.total_seconds())
+        try:
+            await _end_unended(gateway)
+            await resume_own(gateway)
+        except (HeliographError, OSError) as error:
+            LOG.warning("open calls could not be looked up: %s", error)
+
+
+async def _end_unended(gateway: Taker) -> None:
+    """Finish calls of this process that have not changed for so long.
+
+    Those that are being made are among them: the client knows them, and lets them be.
+    """
+    store = gateway.store
+    found = await store.journal.calls(stages=OPEN, library=store.lease.library, limit=MOST_OPEN)
+    before = datetime.now(UTC) - UNENDED
+    if any(call.owner == store.lease.owner and call.changed <= before for call in found):
+        await gateway.client.recover()
+
+
 async def resume(gateway: Taker) -> None:
     """Take up every open job of this library that no living process works on."""
     store = gateway.store
     found = await store.jobs.open_jobs(store.lease.library)
     # looked up after the jobs: whoever has one of them is here, or is gone for good
     living = await asyncio.to_thread(store.lease.living)
-    orphans = [job for job in found if job.owner not in living and not gateway.works_on(job.id)]
+    await _take_up_all([job for job in found if job.owner not in living], gateway)
+
+
+async def resume_own(gateway: Taker) -> None:
+    """Take up open jobs of this process that it does not work on, unchanged for so long.
+
+    One that was begun a moment ago, or is being taken over, is not among them.
+    """
+    store = gateway.store
+    if store.lease.owner not in await store.jobs.open_owners(store.lease.library):
+        return
+    found = await store.jobs.open_jobs(store.lease.library)
+    before = datetime.now(UTC) - UNENDED
+    own = [job for job in found if job.owner == store.lease.owner and job.changed <= before]
+    await _take_up_all(own, gateway)
+
+
+async def _take_up_all(jobs: Sequence[Job], gateway: Taker) -> None:
+    orphans = [job for job in jobs if not gateway.works_on(job.id)]
     if orphans:
-        await gateway.client.recover()  # what their calls had brought by then is theirs
+        # what their calls had brought by then, or bring when they are asked for, is theirs
+        await gateway.client.recover([picture for job in orphans for picture in job.pictures])
     for job in orphans:
+        if gateway.works_on(job.id):
+            continue  # meanwhile
         try:
             await _take_up(job, gateway)
         except CallTaken:
@@ -82,38 +152,69 @@ async def _take_up(job: Job, gateway: Taker) -> None:
     store, now = gateway.store, datetime.now(UTC)
     mine = adopted(job, store.lease.owner, now)
     await store.jobs.change(job, mine)
-    records = [r for picture in job.pictures if (r := await gateway.made(picture))]
-    unclear = await doubt(mine, store)
-    if mine.durable and mine.request is not None and not records and unclear is None:
+    found = [await _come_to(mine, picture, store) for picture in mine.pictures]
+    if mine.durable and mine.request is not None and not any(found):
         if mine.state is JobState.RUNNING:
             queued = moved(mine, JobState.QUEUED, now)
             await store.jobs.change(mine, queued)
             mine = queued
-        await gateway.restart(mine, await kept_request(mine.request or {}, store))
-        return
-    error = unclear or (None if records else interrupted())
+        try:
+            await gateway.restart(mine, await kept_request(mine.request or {}, store))
+        except HeliographError as error:
+            if not is_final(error):
+                raise  # it is tried again
+            found = [error]
+        else:
+            return
+    records = [each for each in found if isinstance(each, Record)]
+    errors = [each or interrupted() for each in found if not isinstance(each, Record)]
+    worst = worst_of(errors)
     ended = moved(
         mine,
         JobState.DONE if records else JobState.FAILED,
         now,
         records=tuple(record.id for record in records),
         sources=("call",) * len(records),
-        cost=sum(record.cost for record in records),
-        error=error.as_dict() if error else None,
-        keeps_key=bool(records) or unclear is not None,
+        cost=sum(record.cost for record in records)
+        + sum(int(error.facts.get("cost_micro") or 0) for error in errors),
+        error=worst.as_dict() if worst else None,
+        keeps_key=bool(records) or (worst is not None and is_final(worst)),
     )
     await store.jobs.change(mine, ended)
+    await gateway.tell(ended)
+
+
+async def _come_to(job: Job, picture: str, store: Store) -> Record | HeliographError | None:
+    """What one picture of a job has come to: its record, or why there is none that holds it.
+
+    Returns:
+        None when nothing of it was sent: only then it may be begun again.
+    """
+    try:
+        record = await store.books.find(picture)
+    except RecordNotFound:
+        return await doubt(replace(job, pictures=(picture,)), store)
+    if record.result is not None:
+        return record
+    unclear = await doubt(replace(job, pictures=(picture,)), store)
+    if unclear is not None:
+        return unclear
+    # an answer without a picture, free ones included, or a doubt that a person has resolved since
+    return unwritten() if record.outcome is Outcome.UNKNOWN else failure_in(record)
 
 
 async def doubt(job: Job, store: Store) -> HeliographError | None:
-    """Why a job that nobody works on may have been paid for without a picture."""
+    """Why a job that nobody works on was, or may have been, paid for without a picture."""
     for picture in job.pictures:
         for call in await store.journal.calls(job=picture, limit=MOST_CALLS):
+            if call.stage in PAID and (kept := await store.books.find(picture)).cost:
+                return failure_in(kept)
             if call.stage.is_doubtful or (call.stage.is_open and call.stage not in UNSENT):
                 return OutcomeUnknown(
                     "The job was stopped while the upstream may have been at work.",
                     remedy="It may have been charged; see `heliograph calls list`.",
+                    charged=Charged.UNKNOWN,
                     record_id=picture,
-                    facts={"job": job.id},
+                    facts={"job": job.id, "may_have_cost_micro": call.reserved},
                 )
     return None

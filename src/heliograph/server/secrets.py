@@ -12,13 +12,15 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from heliograph.durable import flush_folder
 from heliograph.errors import ConfigurationError
+from heliograph.ports import Accounts
 from heliograph.settings import Settings
 
 if sys.platform != "win32":
@@ -29,6 +31,7 @@ VARIETY = 12  # different bytes at least; 32 random ones have fewer once in 10**
 ACTIVE = 2  # signing keys that are accepted
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 PEPPER, SIGNING, WEBHOOKS = "pepper", "signing", "webhooks"
+NAMES = (PEPPER, SIGNING, WEBHOOKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,33 @@ def open_secrets(folder: Path) -> Secrets:
     return found
 
 
+def holds_none(folder: Path) -> bool:
+    """Whether none is there, so that `open_secrets` makes new ones."""
+    return not any((folder / name).exists() for name in NAMES)
+
+
+async def open_beside_keys(
+    accounts: Accounts, folder: Path, *, warn: Callable[[str], None]
+) -> Secrets:
+    """As `open_secrets`; warns when secrets are made of which no key that is there knows.
+
+    Raises:
+        ConfigurationError: as `open_secrets`.
+        StorageError: the database refuses.
+    """
+    now = datetime.now(UTC)
+    made = holds_none(folder)
+    lost = [key for key in await accounts.keys() if key.is_good(now)] if made else []
+    found = open_secrets(folder)
+    if lost:
+        warn(
+            f"The gateway's secrets were not in {folder}, and new ones are made; keys made with "
+            f"the old ones get 401: {len(lost)}. Stop, and put your copy of the old secrets in "
+            "their place, or make these keys anew."
+        )
+    return found
+
+
 def turn_signing(folder: Path) -> Secrets:
     """Put a new signing key before the present one; links of the one before that end.
 
@@ -87,9 +117,8 @@ def turn_signing(folder: Path) -> Secrets:
 
 
 def _make_or_finish(folder: Path) -> None:
-    names = (PEPPER, SIGNING, WEBHOOKS)
-    missing = [name for name in names if not (folder / name).exists()]
-    if len(missing) == len(names):
+    missing = [name for name in NAMES if not (folder / name).exists()]
+    if len(missing) == len(NAMES):
         _make(folder)
     # the first start was stopped while it gave the files, whole by then, their names
     for name in missing:

@@ -5,14 +5,13 @@ but neither taken nor taken back.
 """
 
 from heliograph.errors import CallTaken, StorageError
-from heliograph.jobs import MOVES, Job, JobState, WrongJobMove
+from heliograph.jobs import MOVES, Job, WrongJobMove
 from heliograph.money import MAX_MICRO
 from heliograph.storage.document import from_document, to_document
 
 # user and key together fit into a key of Postgres (2704 bytes), as `tables.AnyText` writes them
 MAX_USER = 100  # characters
 MAX_KEY = 400  # characters
-UNJOINABLE = (JobState.CANCELLED, JobState.FAILED)
 
 
 def canonical_job(job: Job) -> Job:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from heliograph.jobs import Job, JobState
 from heliograph.storage.entry import differs
-from heliograph.storage.job_entry import UNJOINABLE, canonical_job, canonical_step, job_taken
+from heliograph.storage.job_entry import canonical_job, canonical_step, job_taken
 from heliograph.storage.lookup import check_limit, check_moment, utc_now
 
 
@@ -29,7 +29,7 @@ class MemoryJobs:
         job = canonical_job(job)
         if joins_since is not None:
             check_moment(joins_since)
-        holder = self._holder(job)
+        holder = None if job.key is None else self._holder(job.user, job.key)
         expired = holder is not None and _is_past(holder.key_expires, self._clock())
         if holder is not None and not expired:
             return holder
@@ -43,11 +43,9 @@ class MemoryJobs:
         self._jobs[job.id] = job
         return None
 
-    def _holder(self, job: Job) -> Job | None:
-        """The job that has this one's idempotency key, expired or not."""
-        if job.key is None:
-            return None
-        wanted = (job.user, job.key)
+    def _holder(self, user: str, key: str) -> Job | None:
+        """The job that has an idempotency key, expired or not."""
+        wanted = (user, key)
         return next((kept for kept in self._jobs.values() if (kept.user, kept.key) == wanted), None)
 
     def _joined(self, job: Job, since: datetime) -> Job | None:
@@ -56,7 +54,7 @@ class MemoryJobs:
             for kept in self._jobs.values()
             if (kept.user, kept.mark) == (job.user, job.mark)
             and kept.created >= since
-            and kept.state not in UNJOINABLE
+            and not kept.may_be_called_again
         ]
         return max(found, key=_age, default=None)
 
@@ -71,6 +69,10 @@ class MemoryJobs:
 
     async def job(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
+
+    async def holder(self, user: str, key: str) -> Job | None:
+        found = self._holder(user, key)
+        return None if found is None or _is_past(found.key_expires, self._clock()) else found
 
     async def jobs(
         self,

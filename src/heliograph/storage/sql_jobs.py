@@ -23,10 +23,11 @@ from sqlalchemy import (
     update,
 )
 
+from heliograph.errors import Charged
 from heliograph.jobs import OPEN, Job, JobState
 from heliograph.storage.database import Database
 from heliograph.storage.entry import differs
-from heliograph.storage.job_entry import UNJOINABLE, canonical_job, canonical_step, job_taken
+from heliograph.storage.job_entry import canonical_job, canonical_step, job_taken
 from heliograph.storage.lookup import check_limit, check_moment, utc_now
 from heliograph.storage.row import job_from_row, job_row
 from heliograph.storage.statements import add_job_unless, statements
@@ -80,7 +81,7 @@ class SqlJobs:
             if connection.execute(*adding).rowcount == 1:
                 return None
             # nobody else can write this user's keys now, so the key's job is still there
-            there = () if job.key is None else _load(connection, _holder(job, now))
+            there = () if job.key is None else _load(connection, _holder(job.user, job.key, now))
             if not there and joinable is not None:
                 there = _load(connection, joinable)
             if not there:
@@ -117,6 +118,10 @@ class SqlJobs:
 
     async def job(self, job_id: str) -> Job | None:
         found = await self._read(_job_of, {"the_id": job_id})
+        return found[0] if found else None
+
+    async def holder(self, user: str, key: str) -> Job | None:
+        found = await self._read(_holder(user, key, self._clock()))
         return found[0] if found else None
 
     async def jobs(
@@ -165,17 +170,21 @@ def _joinable(job: Job, since: datetime) -> Select[Any]:
             jobs.c.user_id == job.user,
             jobs.c.mark == job.mark,
             jobs.c.created >= since,
-            jobs.c.state.not_in([state.value for state in UNJOINABLE]),
+            jobs.c.state != JobState.CANCELLED.value,
+            # the failures that `Job.may_be_called_again` names
+            (jobs.c.state != JobState.FAILED.value)
+            | (jobs.c.cost > 0)
+            | (func.coalesce(jobs.c.error["charged"].as_string(), "") != Charged.NO.value),
         )
         .order_by(jobs.c.created.desc(), jobs.c.id.desc())
         .limit(1)
     )
 
 
-def _holder(job: Job, now: datetime) -> Select[Any]:
-    """The job that has this one's key, unless that is expired."""
+def _holder(user: str, key: str, now: datetime) -> Select[Any]:
+    """The job that has a key, unless that is expired."""
     good = jobs.c.key_expires.is_(None) | (jobs.c.key_expires > now)
-    return select(jobs).where(jobs.c.user_id == job.user, jobs.c.key == job.key, good)
+    return select(jobs).where(jobs.c.user_id == user, jobs.c.key == key, good)
 
 
 def _free_key(job: Job, now: datetime, joinable: Select[Any] | None) -> Executable:

@@ -49,6 +49,7 @@ from heliograph.types.request import (
     Given,
     Pixels,
     Request,
+    Said,
     Verbatim,
 )
 
@@ -86,6 +87,7 @@ __all__ = [
     "Request",
     "Result",
     "Role",
+    "Said",
     "Signature",
     "Timing",
     "Turn",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from heliograph.money import Rates
 from heliograph.types.reply import Signature
-from heliograph.types.request import Anchor, Pixels, Request
+from heliograph.types.request import Anchor, Pixels, Request, Said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class Turn:
     prompt: str = ""  # what was asked, as the caller had put it
     casts: tuple[Cast, ...] = ()  # what was told of them
     references: tuple[Reference, ...] = ()  # its input images
+    layout: tuple[Said, ...] = ()  # order of what was said; nothing: the words, then the images
     answer: tuple[Part, ...] = ()  # the model's turn, thoughts left out
     model: str
     # the signatures of the answer are whole, and good at the upstream that is asked now; else

@@ -67,6 +67,14 @@ class Given:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Said:
+    """One thing that the user says: words, or one of the request's pictures."""
+
+    text: str | None = None
+    sha256: str | None = None  # of the picture's bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Enclosed:
     """A long string of a body that is sent as it came: a picture, or a signature."""
 
@@ -122,6 +130,8 @@ class Request:
     mask: Path | bytes | None = None  # or a PNG, white where the picture is to be changed
     protect: bool = False  # put the picture back as it was outside of region or mask
     feather: int | None = None  # px of soft edge inside of region or mask
+    # words and pictures in the order in which they are said; nothing: the prompt, then the pictures
+    layout: tuple[Said, ...] = ()
     verbatim: Verbatim | None = None  # what is sent instead of a body made of all this
     owner: str | None = None  # id of the gateway's user whom the picture belongs to
     access: str | None = None  # id of the API key it was asked with

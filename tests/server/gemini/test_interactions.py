@@ -90,7 +90,7 @@ def test_a_4k_picture(talks: Any, gateway: Gateway) -> None:
     # words and picture have a signature each, and here a thought carries it
     assert [step.type for step in made.steps] == ["thought", "model_output"] * 2
     assert made.output_text
-    again = talks.get(made.id)
+    again = talks.get(made.id, include_input=True)
     assert [step.type for step in again.steps[:2]] == ["user_input", "thought"]
     assert again.steps[0].content[0].text == "a lake"
     assert shown(again) == shown(made)
@@ -112,7 +112,7 @@ def test_in_the_background_with_a_picture_of_the_clients(talks: Any) -> None:
     image = {"type": "image", "data": in_base64(picture()), "mime_type": "image/png"}
     words = {"type": "text", "text": "make it night [[fault:slow:0.5]]"}
     begun = talks.create(model=PRO, input=[image, words], background=True)
-    ended = until_ended(lambda: talks.get(begun.id))
+    ended = until_ended(lambda: talks.get(begun.id, include_input=True))
     assert ended.status == "completed", ended.errors
     said = ended.steps[0].content
     assert [content.type for content in said] == ["image", "text"]
@@ -254,19 +254,27 @@ def test_an_idempotency_key(plain: Plain, gateway: Gateway) -> None:
     assert len(gateway.bill()) == before + 3
 
 
+def leave(gateway: Gateway, asked: dict[str, Any], *headers: str) -> None:
+    """Ask for an interaction, and be gone before it is answered."""
+    parts, body = urlsplit(gateway.url), json.dumps(asked).encode()
+    head = [
+        "POST /v1beta/interactions HTTP/1.1",
+        f"host: {parts.netloc}",
+        f"x-goog-api-key: {gateway.keys['anna']}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        *headers,
+    ]
+    before = gateway.sent(asked["input"])
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        wait_until(lambda: gateway.sent(asked["input"]) > before)
+
+
 def test_a_client_that_left_and_asks_again(plain: Plain, gateway: Gateway) -> None:
     before = len(gateway.bill())
-    parts = urlsplit(gateway.url)
     asked = {"model": PRO, "input": "left alone [[fault:slow:4]]"}
-    body = json.dumps(asked).encode()
-    head = (
-        f"POST /v1beta/interactions HTTP/1.1\r\nhost: {parts.netloc}\r\n"
-        f"x-goog-api-key: {gateway.keys['anna']}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
-        connection.sendall(head.encode() + body)
-        wait_until(lambda: gateway.sent(asked["input"]))
+    leave(gateway, asked)
     # by the time that this one is answered, it was seen that the other left
     assert make(plain, asked, key="ben").headers.get("idempotency-replayed") is None
     again = make(plain, asked)
@@ -275,6 +283,35 @@ def test_a_client_that_left_and_asks_again(plain: Plain, gateway: Gateway) -> No
     assert len(gateway.bill()) == before + 2
     # whoever was answered and asks again wants another picture
     assert id_of(make(plain, asked)) != id_of(again)
+
+
+def test_a_key_is_good_whoever_left_before(plain: Plain, gateway: Gateway) -> None:
+    before = len(gateway.bill())
+    asked = {"model": PRO, "input": "left without a key [[fault:slow:1]]"}
+    leave(gateway, asked)
+    wait_until(lambda: len(gateway.bill()) == before + 1)
+    first, again = (make(plain, asked, idempotency_key="left-before") for _ in range(2))
+    assert (first.status, again.status) == (200, 200), again.body
+    assert id_of(again) == id_of(first)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(gateway.bill()) == before + 2
+    # what was left is still there for the one who left it
+    joined = make(plain, asked)
+    assert joined.headers["idempotency-replayed"] == "true"
+    assert id_of(joined) != id_of(first)
+    assert len(gateway.bill()) == before + 2
+
+
+def test_who_left_with_a_key_comes_back_by_it(plain: Plain, gateway: Gateway) -> None:
+    before = len(gateway.bill())
+    asked = {"model": PRO, "input": "left with a key [[fault:slow:1]]"}
+    leave(gateway, asked, "idempotency-key: left-with-one")
+    wait_until(lambda: len(gateway.bill()) == before + 1)
+    again = make(plain, asked, idempotency_key="left-with-one", prefer="wait=30")
+    assert again.headers["idempotency-replayed"] == "true"
+    # one without it is another request
+    assert id_of(make(plain, asked)) != id_of(again)
+    assert len(gateway.bill()) == before + 2
 
 
 async def test_those_who_left_are_remembered_for_some_time_only() -> None:
@@ -377,7 +414,7 @@ def test_a_picture_that_is_held_back(plain: Plain) -> None:
     begun = make(plain, {"input": "a [[fault:image-safety]]", "background": True})
     path = f"/v1/interactions/{id_of(begun)}"
     wait_until(lambda: plain.get(path).json["status"] == "failed")
-    found = plain.get(path)
+    found = plain.get(f"{path}?include_input=true")
     assert found.json["errors"][0]["code"] == "content_blocked"
     assert [step["type"] for step in found.json["steps"]] == ["user_input"]
 
@@ -394,6 +431,11 @@ def test_a_picture_that_is_held_back(plain: Plain) -> None:
             {"generation_config": {"max_output_tokens": 5}},
             "parameter_unknown",
             "'generation_config.max_output_tokens'",
+        ),
+        (
+            {"generation_config": {"image_config": {"delivery": "uri"}}},
+            "parameter_unknown",
+            "'generation_config.image_config.delivery'",
         ),
         ({"tools": [{"type": "code_execution"}]}, "parameter_unknown", "google_search"),
         ({"response_format": {"type": "text"}}, "parameter_unknown", "ask for one"),

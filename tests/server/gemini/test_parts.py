@@ -33,7 +33,6 @@ from heliograph.server.gemini import error_response
 from heliograph.server.gemini.answer import Answer, AnswerPart, answer_of, told
 from heliograph.server.gemini.asking import Asked, as_request
 from heliograph.server.gemini.envelope import BadBody, error_document
-from heliograph.server.gemini.files import LIFETIME, FileStore
 from heliograph.server.gemini.inbox import ABANDONED, Inbox, Incoming, parse
 from heliograph.server.gemini.protojson import Long, camel, read, snake
 from heliograph.server.gemini.rendering import merged, render
@@ -428,54 +427,6 @@ def test_a_stream_amounts_to_one_answer() -> None:
 
 
 # ---------------------------------------------------------------- kept files and folders
-
-
-def uploaded(store: FileStore, user: str = USER, **meta: Any) -> str:
-    upload_id = store.start(user, meta, media_type="image/png", declared=3, base="http://g/v1")
-    upload = store.upload(upload_id)
-    upload.path.write_bytes(b"abc")
-    return store.finish(upload).id
-
-
-def test_files_outlive_the_process_and_end_after_48_hours(tmp_path: Path) -> None:
-    now = [1000.0]
-    store = FileStore(tmp_path, lambda: now[0])
-    name = uploaded(store, displayName="dn")
-    again = FileStore(tmp_path, lambda: now[0])
-    sheet = again.get(USER, name).sheet("http://g/v1")
-    assert (sheet["displayName"], sheet["sizeBytes"], sheet["state"]) == ("dn", "3", "ACTIVE")
-    assert base64.b64decode(sheet["sha256Hash"]).decode() == hashlib.sha256(b"abc").hexdigest()
-    now[0] += LIFETIME
-    assert again.listed(USER) == []
-    with pytest.raises(Fault):
-        again.get(USER, name)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_the_id_of_an_upload_is_not_on_disk(tmp_path: Path) -> None:
-    store = FileStore(tmp_path)
-    upload_id = store.start(USER, {}, media_type="", declared=None, base="b")
-    names = " ".join(str(path) for path in tmp_path.rglob("*"))
-    texts = " ".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
-    assert upload_id not in names + texts
-
-
-def test_one_user_cannot_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliograph.server.gemini.files.USER_LIMIT", 5)
-    store = FileStore(tmp_path)
-    uploaded(store)
-    with pytest.raises(Fault) as caught:
-        uploaded(store)
-    assert caught.value.status == 503
-    uploaded(store, user="1" * 32)
-
-
-def test_a_lent_file_outlives_its_deletion(tmp_path: Path) -> None:
-    store = FileStore(tmp_path / "files")
-    name = uploaded(store)
-    _, path = store.lend(USER, name, tmp_path)
-    store.delete(USER, name)
-    assert path.read_bytes() == b"abc"
 
 
 def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:

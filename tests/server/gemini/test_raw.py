@@ -277,6 +277,10 @@ def test_a_stream_of_events_and_an_array(plain: Plain) -> None:
     array = plain.draw(asking(), method="streamGenerateContent")
     assert array.headers["content-type"].startswith("application/json")
     assert len(events(sse)) == len(array.json) == 3
+    # as generated REST clients ask for it
+    other = plain.draw(asking(), method="streamGenerateContent?$alt=json;enum-encoding=int")
+    assert len(other.json) == 3
+    assert plain.draw(asking(), method="streamGenerateContent?alt=media;a=b").status == 400
     assert sse.headers["x-heliograph-verified"] == "verified"
 
 

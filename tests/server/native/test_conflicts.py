@@ -93,3 +93,12 @@ def test_the_pattern_of_pixels_is_what_planning_takes(row: Model, width: int, he
     except InvalidRequest:
         is_taken = False
     assert (re.search(pixels_pattern([row]), pixels) is not None) is is_taken
+
+
+async def test_the_texts_of_one_request_share_what_may_be_worked_out(anna: Native) -> None:
+    group = "{" + "|".join("a" * 99) + "}"
+    assert (await anna.send("PUT", "/prompts/much", {"prompt": group * 90})).status == 200
+    assert (await anna.post("/prompts/much/render", {"number": 1})).status == 200
+    much = await anna.post("/prompts/much/render", {"number": 20})
+    assert (much.status, much.code) == (409, "conflict")
+    assert "too many parts" in much.body.decode()

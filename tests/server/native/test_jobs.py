@@ -1,6 +1,7 @@
 """Jobs over HTTP: plan, submit, wait, watch, cancel, and who may see them."""
 
 import asyncio
+import hashlib
 import json
 import re
 from typing import Any
@@ -170,3 +171,29 @@ async def test_a_model_without_a_price_is_refused(anna: Native) -> None:
     assert answer.status == 400
     assert answer.code == "price_unknown"
     assert (await anna.get("/jobs")).json["items"] == []
+
+
+async def test_one_key_begins_one_session_however_many_ask_at_once(anna: Native) -> None:
+    of = {"image": (await anna.image())["id"]}
+    keyed = {"Prefer": "wait=60", "Idempotency_Key": "begin-1"}
+
+    async def ask() -> Any:
+        return await anna.post("/sessions", {"prompt": "make it blue", "of": of}, **keyed)
+
+    answers = [*await asyncio.gather(*(ask() for _ in range(4))), await ask()]
+    assert [answer.status for answer in answers] == [200] * 5
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert len((await anna.get("/sessions")).json["items"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp", "avif"])
+async def test_every_finished_file_can_be_fetched(anna: Native, kind: str) -> None:
+    path = f"/images/{(await anna.image())['id']}/exports"
+    made = await anna.post(path, {"pixels": "64x64", "finish": {"format": kind}})
+    (told,) = made.json["items"]
+    fetched = await anna.get(told["link"].removeprefix("/api/v1"))
+    assert (fetched.status, fetched.headers["content-type"]) == (200, f"image/{kind}")
+    assert (len(fetched.body), hashlib.sha256(fetched.body).hexdigest()) == (
+        told["bytes"],
+        told["sha256"],
+    )

@@ -1,5 +1,6 @@
 """Whose things are whose: rows S16–S23, S25, S28 and S29 of reliability.md, section C."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -245,22 +246,44 @@ async def test_a_key_never_has_more_than_the_one_that_makes_it(place: Place) -> 
         {"scopes": ["generate"]},
         {"scopes": ["admin", "read"]},
         {"hours": 11},
-        {"budgets": {"day": 2_000_000}},
     ]
-    key_id = (await small.get("/me")).json["key"]["id"]
-    await place.gateway.store.journal.set_budget(f"key/{key_id}/day", 1_000_000)
     for field in more:
         answer = await small.post("/keys", {"name": "k", **field})
         assert (answer.status, answer.code) == (403, "forbidden"), field
     made = (await small.post("/keys", {"name": "k", "hours": 1})).json
     assert sorted(made["scopes"]) == ["manage", "read"]
     assert made["expires"] < soon.isoformat()
-    budgets = await place.gateway.store.journal.budgets()
-    assert budgets[f"key/{made['id']}/day"] == 1_000_000
     unsaid = (await small.post("/keys", {"name": "k"})).json
     assert unsaid["expires"] is not None
     other = await place.key("ben", Role.MEMBER)
     assert (await small.post("/keys", {"name": "k", "user": other.user.id})).status == 404
+
+
+async def test_a_budget_of_a_key_is_not_escaped_with_another_key(  # S23
+    anna: Native, admin: Native, place: Place
+) -> None:
+    wanted = {"name": "small", "budgets": {"total": 1_000_000}, "limits": {"at_once": 1}}
+    made = (await anna.post("/keys", wanted)).json
+    small = anna.other(made["text"])
+    sibling = (await anna.post("/keys", {"name": "large"})).json
+    for path, body in (
+        ("/keys", {"name": "child"}),
+        (f"/keys/{made['id']}/rotate", {}),
+        (f"/keys/{sibling['id']}/rotate", {"overlap_hours": 0}),
+    ):
+        answer = await small.post(path, body)
+        assert (answer.status, answer.code) == (403, "forbidden"), path
+    assert (await anna.other(sibling["text"]).get("/me")).status == 200
+    # who may make keys hands the same budget on
+    rotated = (await anna.post(f"/keys/{made['id']}/rotate", {})).json
+    budgets = await place.gateway.store.journal.budgets()
+    assert budgets[f"key/{rotated['id']}"] == 1_000_000
+    # and a key that may do little at once does not turn one that may do more into its own
+    slow = anna.other(
+        (await anna.post("/keys", {"name": "s", "limits": {"at_once": 1}})).json["text"]
+    )
+    assert (await slow.post(f"/keys/{sibling['id']}/rotate", {})).status == 403
+    assert (await admin.post(f"/keys/{sibling['id']}/rotate", {})).status == 201
 
 
 async def test_a_key_is_shown_once_revoked_and_rotated(anna: Native, ben: Native) -> None:
@@ -308,6 +331,31 @@ async def test_the_last_admin_stays(admin: Native, place: Place) -> None:
         assert (answer.status, answer.code) == (409, "last_admin")
     await place.key("second", Role.ADMIN)
     assert (await admin.send("PATCH", path, {"role": "member"})).status == 200
+
+
+async def test_two_admins_do_not_demote_each_other_at_once(admin: Native, place: Place) -> None:
+    second = await place.key("second", Role.ADMIN)
+    answers = await asyncio.gather(
+        admin.send("PATCH", f"/users/{second.user.id}", {"role": "member"}),
+        second.send("PATCH", f"/users/{admin.user.id}", {"role": "member"}),
+    )
+    assert 200 in [answer.status for answer in answers]
+    left = [u for u in await place.gateway.accounts.users() if u.role is Role.ADMIN]
+    assert len(left) == 1
+
+
+async def test_the_last_key_of_the_last_admin_stays(admin: Native, place: Place) -> None:
+    (key,) = await place.gateway.accounts.keys(admin.user.id)
+    answer = await admin.send("DELETE", f"/keys/{key.id}")
+    assert (answer.status, answer.code) == (409, "last_admin")
+    await place.key("admin", Role.ADMIN, scopes=(Scope.READ,))  # which cannot manage
+    assert (await admin.send("DELETE", f"/keys/{key.id}")).status == 409
+    rotated = (await admin.post(f"/keys/{key.id}/rotate", {"overlap_hours": 0})).json
+    assert (await admin.other(rotated["text"]).get("/users")).status == 200
+    await place.key("second", Role.ADMIN)
+    assert (
+        await admin.other(rotated["text"]).send("DELETE", f"/keys/{rotated['id']}")
+    ).status == 204
 
 
 async def test_a_name_is_taken_once(admin: Native) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
 from typing import Any
 from urllib.request import urlopen
 
+import aiohttp
 import pytest
 from openai import APIError, AsyncOpenAI, OpenAI
 from PIL import Image
@@ -14,6 +16,7 @@ from tests.e2e.conftest import Bill
 from tests.server.openai.conftest import Place
 
 from heliograph.money import parse_dollars
+from heliograph.server.headers import usd
 from heliograph.types import Role
 
 PRO = "gemini-3-pro-image"
@@ -127,6 +130,12 @@ async def test_the_options_of_google_and_ours_reach_the_model(
     assert (record.request["seed"], list(record.request["tags"])) == (4, ["team-a"])
 
 
+def fetched(url: str) -> bytes:
+    with urlopen(url) as answer:  # noqa: S310
+        data: bytes = answer.read()
+        return data
+
+
 async def test_links(place: Place, sdk: AsyncOpenAI) -> None:
     for options, pixels in (({}, (1024, 1024)), ({"output_format": "png"}, (1024, 1024))):
         made = await sdk.images.generate(
@@ -136,15 +145,26 @@ async def test_links(place: Place, sdk: AsyncOpenAI) -> None:
         url = made.data[0].url
         assert url is not None
         assert url.startswith(place.url + "/pictures/")
-
-        def fetched(url: str = url) -> bytes:
-            with urlopen(url) as answer:  # noqa: S310
-                data: bytes = answer.read()
-                return data
-
-        picture = Image.open(io.BytesIO(await asyncio.to_thread(fetched)))
+        picture = Image.open(io.BytesIO(await asyncio.to_thread(fetched, url)))
         assert picture.size == pixels
         assert picture.format == made.output_format.upper()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", ["silent-1k", "wrong-ratio:9:16"])
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+async def test_a_link_leads_to_what_came_instead_of_the_pixels_asked(
+    sdk: AsyncOpenAI, fault: str, kind: str
+) -> None:
+    made = await sdk.images.generate(
+        prompt=f"a lake [[fault:{fault}]]",
+        size="3840x2160",
+        response_format="url",
+        output_format=kind,  # type: ignore[call-overload]
+    )
+    assert made.output_format == kind
+    picture = Image.open(io.BytesIO(await asyncio.to_thread(fetched, made.data[0].url)))
+    assert f"{picture.width}x{picture.height}" == made.size != "3840x2160"
+    assert picture.format == kind.upper()
 
 
 # ---------------------------------------------------------------- streams
@@ -171,9 +191,21 @@ async def test_a_stream_gives_drafts_and_then_the_picture(
     assert len(bill.lines) == 1
 
 
-async def test_a_stream_shows_that_it_lives(place: Place, key: str) -> None:
-    import aiohttp
+async def test_the_last_event_of_a_stream_tells_the_rest(sdk: AsyncOpenAI, place: Place) -> None:
+    stream = await sdk.images.generate(
+        prompt="x [[fault:text-refusal*1]]", size="1K", n=3, stream=True
+    )
+    events = [e async for e in stream if e.type == "image_generation.completed"]
+    assert len(events) == 2
+    first, last = (event.to_dict()["heliograph"] for event in events)
+    assert isinstance(first, dict)
+    assert isinstance(last, dict)
+    assert "cost_usd" not in first
+    assert last["cost_usd"] == usd(await place.spent())
+    assert (last["missing"], last["missing_charged"]) == (1, "yes")
 
+
+async def test_a_stream_shows_that_it_lives(place: Place, key: str) -> None:
     body = {"prompt": "a lake [[fault:delay-headers:5]]", "size": "1K", "stream": True}
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session,
@@ -258,8 +290,6 @@ async def test_what_is_no_picture_is_refused_before_it_costs(sdk: AsyncOpenAI, b
 
 
 async def test_edits_as_json(place: Place, key: str) -> None:
-    import aiohttp
-
     url = "data:image/png;base64," + base64.b64encode(png(64, 64)).decode()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
         for given, status in ((url, 200), ("https://example.com/a.png", 400)):
@@ -268,6 +298,21 @@ async def test_edits_as_json(place: Place, key: str) -> None:
                 document = await answer.json()
                 assert answer.status == status, document
         assert document["error"]["code"] == "url_inputs_disabled"
+
+
+@pytest.mark.parametrize("more", [{"image_url": "…"}, ["…"], "…"], ids=["one", "list", "text"])
+async def test_no_picture_of_an_edit_is_left_out(
+    place: Place, key: str, bill: Bill, more: object
+) -> None:
+    url = "data:image/png;base64," + base64.b64encode(png(64, 64)).decode()
+    body = {"prompt": "x", "size": "1K", "images": [{"image_url": url}], "image": more}
+    form = aiohttp.FormData({"prompt": "x", "size": "1K", "images": json.dumps(more)})
+    form.add_field("image", png(64, 64), filename="a.png", content_type="image/png")
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+        for options, field in (({"json": body}, "image"), ({"data": form}, "images")):
+            async with session.post(f"{place.base}/images/edits", **options) as answer:
+                assert (answer.status, (await answer.json())["error"]["param"]) == (400, field)
+    assert bill.lines == []
 
 
 # ---------------------------------------------------------------- the other client

@@ -291,7 +291,24 @@ def test_the_client_s_own_user_is_part_of_what_is_asked() -> None:
 )
 def test_links_lead_to_variants_that_there_are(given_: dict[str, Any]) -> None:
     wanted = read(response_format="url", **given_)
-    parse(link_variant(wanted.request, given_.get("output_format", "jpeg")))
+    variant = link_variant(wanted.request, "1024x1024", given_.get("output_format", "jpeg"))
+    parse(variant)
+    assert ("1024x1024" in variant) == ("size" in given_)
+
+
+@pytest.mark.parametrize(
+    ("given_", "variant"),
+    [
+        ({"size": "3840x2160"}, "original"),
+        ({"size": "3840x2160", "output_format": "png"}, "picture.png"),
+        ({"heliograph": {"protect": True}, "size": "3840x2160"}, "picture"),
+    ],
+)
+def test_a_link_to_other_pixels_than_were_asked_leads_to_those(
+    given_: dict[str, Any], variant: str
+) -> None:
+    request = read(response_format="url", **given_).request
+    assert link_variant(request, "1376x768", given_.get("output_format", "jpeg")) == variant
 
 
 # ---------------------------------------------------------------- edits

@@ -26,6 +26,8 @@ from heliograph.errors import (
     WouldOverwrite,
 )
 from heliograph.journal import OPEN, Stage
+from heliograph.prompts.collection import Collection
+from heliograph.prompts.template import read_template
 from heliograph.server.backup import back_up, backups, read_manifest
 from heliograph.server.restoring import restore
 from heliograph.server.revocations import NAME, add_revoked, read_revoked
@@ -219,6 +221,58 @@ async def test_revoked_keys_stay_revoked(tmp_path: Path) -> None:
     assert set(read_revoked(home / "server")) == {early, late}
 
 
+async def test_prompts_and_word_lists_come_along(tmp_path: Path) -> None:
+    home, folder, new = tmp_path / "home", tmp_path / "backups", tmp_path / "new"
+    document = {"prompt": "A harbour, ${light}", "variables": {"light": {"default": "at dusk"}}}
+    async with library(home) as client:
+        await client.store()
+        saved = Collection(home).save(read_template(document, name="harbour", origin="test"))
+        (home / "wildcards" / "sky").mkdir(parents=True)
+        (home / "wildcards" / "sky" / "colours.txt").write_text("red\nblue\n")
+        (home / "prompts" / ".heliograph-1").write_text("on its way to its name")
+        made = await back_up(client, folder)
+    saved.write_text(saved.read_text() + "# changed after the backup\n")
+    await restore(folder, new, name=made.name)
+    assert Collection(new).find("harbour").text == "A harbour, ${light}"
+    assert len(Collection(new).lists.entries("sky/colours")) == 2
+    assert here(new / "prompts") == [new / "prompts" / "harbour.toml"]
+    assert "changed" not in (new / "prompts" / "harbour.toml").read_text()
+
+
+NO_MANIFESTS = [
+    "",
+    "[]",
+    "{}",
+    '{"format": 1, "own": {}}',
+    '{"format": 1, "files": {}}',
+    '{"format": 1, "own": [], "files": {}}',
+    '{"format": 1, "own": {}, "files": {"originals/a": "b"}}',
+    '{"format": 1, "own": {}, "files": {"originals/a": {"size": "1", "sha256": "b"}}}',
+    '{"format": 1, "own": {"../a": {"size": 1, "sha256": "b"}}, "files": {}}',
+    '{"format": 1, "own": {"/a": {"size": 1, "sha256": "b"}}, "files": {}}',
+    '{"format": 99, "own": {}, "files": {}}',
+]
+
+
+async def test_a_damaged_manifest_is_in_the_way_of_no_other_backup(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "backups"
+    async with library(home) as client:
+        await client.generate("A fox", size="1K")
+        first, second = await back_up(client, folder), await back_up(client, folder)
+        for number, text in enumerate(NO_MANIFESTS):
+            (folder / "backups" / second.name / "manifest.json").write_text(text)
+            with pytest.raises(StorageError):
+                await restore(folder, tmp_path / "no", name=second.name)
+            assert not (tmp_path / "no").exists()
+            # all but one of them are whole, so that the next one goes past it
+            third = await back_up(client, folder, verify=True)
+            assert (third.copied, third.files) == (0, first.files)
+            assert third.unreadable == (second.name,)
+            found = await restore(folder, tmp_path / str(number), name=third.name)
+            assert (found.damaged, found.findings) == ((), ())
+            shutil.rmtree(folder / "backups" / third.name)
+
+
 async def test_secrets_come_along_only_when_asked_for(tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "backups"
     async with library(home) as client:
@@ -230,12 +284,25 @@ async def test_secrets_come_along_only_when_asked_for(tmp_path: Path) -> None:
             p.read_text(errors="replace") for p in folder.rglob("*") if p.is_file()
         )
         with_them = await back_up(client, folder, secrets=True)
+        await a_key(client)
+        last = await back_up(client, folder)
     assert (without.has_secrets, with_them.has_secrets) == (False, True)
-    restored = await restore(folder, tmp_path / "new")
-    assert restored.has_secrets
+    restored = await restore(folder, tmp_path / "new", name=with_them.name)
+    assert (restored.has_secrets, restored.keys) == (True, 0)
     kept = tmp_path / "new" / "server" / "pepper"
     assert kept.read_text() == "pepper-of-this-gateway"
     assert kept.stat().st_mode & 0o77 == 0
+    restored = await restore(folder, tmp_path / "bare", name=last.name)
+    assert (restored.has_secrets, restored.keys) == (False, 1)
+    assert not (tmp_path / "bare" / "server" / "pepper").exists()
+
+
+async def test_what_is_not_there_is_not_called_a_copy_of_the_secrets(tmp_path: Path) -> None:
+    async with library(tmp_path / "home") as client:
+        # the first one leaves a list of revoked keys where the secrets will be
+        made = [await back_up(client, tmp_path / "backups", secrets=True) for _ in range(2)]
+    assert [each.has_secrets for each in made] == [False, False]
+    assert not (await restore(tmp_path / "backups", tmp_path / "new")).has_secrets
 
 
 async def test_a_database_on_a_server_is_backed_up_there(

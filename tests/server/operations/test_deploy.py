@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from heliograph.cli import build_app
-from heliograph.settings import PREFIX, Settings
+from heliograph.settings import PREFIX, Settings, config_file
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DRAIN = Settings.model_fields["server_drain"].default
@@ -69,3 +69,12 @@ def test_images_name_no_registry_and_run_as_nobody() -> None:
     assert f"EXPOSE {port}" in text
     assert _compose()["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert _compose()["cap_drop"] == ["ALL"]
+
+
+def test_the_settings_file_of_the_unit_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DEPLOY / "heliograph.service").read_text()
+    told = dict(re.findall(r"^Environment=(\w+)=(\S+)$", text, re.MULTILINE))
+    assert "HELIOGRAPH_CONFIG" not in told  # a file that is named so must be there
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert str(config_file()) in text

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -202,6 +203,22 @@ def test_who_is_let_in(env: dict[str, str]) -> None:
     process = Process(env)
     assert "is empty" in process.said["error"]["what"]
     assert process.end() == 2
+
+
+def test_new_secrets_beside_old_keys_are_not_made_in_silence(env: dict[str, str]) -> None:
+    home, said = Path(env["HELIOGRAPH_HOME"]), []
+    for kept in (True, False, True):
+        if not kept:
+            shutil.rmtree(home / "server")
+        process = Process(env)
+        process.stop(signal.SIGTERM)
+        assert process.end() == 0
+        said.append([line for line in process.errors.splitlines() if "get 401: 1." in line])
+    first, without, after = said
+    assert (first, after) == ([], [])
+    (line,) = without
+    assert json.loads(line)["level"] == "warning"
+    assert str(home / "server") in line
 
 
 def test_a_port_that_is_taken(env: dict[str, str]) -> None:

@@ -28,7 +28,13 @@ from heliograph.server.webhooks.registration import (
     UrlNotAllowed,
     WebhooksOff,
 )
-from heliograph.server.webhooks.sender import GIVEN_UP, LONGEST, Webhooks, pause_after
+from heliograph.server.webhooks.sender import (
+    GIVEN_UP,
+    LONGEST,
+    LOOK_AGAIN,
+    Webhooks,
+    pause_after,
+)
 from heliograph.server.webhooks.signing import Memory, verify
 
 
@@ -199,6 +205,25 @@ async def test_what_ended_just_before_the_process_did(engine: Engine, receiver: 
     async with engine.webhooks() as webhooks:
         await settled(webhooks, made.webhook.id)
     assert len(receiver.got) == 1
+
+
+async def test_what_ended_with_a_process_beside_this_one(
+    engine: Engine, receiver: Receiver
+) -> None:
+    async with engine.webhooks() as webhooks:
+        made = await webhooks.register(ANNA, receiver.url)
+        await webhooks.deliver(a_job())
+        await settled(webhooks, made.webhook.id)  # the first look is over
+        engine.jobs.kept = [a_job()]  # its process has died before it told
+        for _ in range(2):
+            engine.clock.pass_by(seconds=LOOK_AGAIN)
+            webhooks._wake.set()  # the clock was turned by hand
+            await settled(webhooks, made.webhook.id, 2)
+        engine.jobs.kept += [a_job()]
+        engine.clock.pass_by(seconds=LOOK_AGAIN)
+        webhooks._wake.set()
+        await settled(webhooks, made.webhook.id, 3)
+    assert len(receiver.got) == 3
 
 
 async def test_two_processes_make_each_attempt_once(engine: Engine, receiver: Receiver) -> None:

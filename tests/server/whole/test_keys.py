@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
 from tests.server.holding import Held
 from tests.server.whole.conftest import House
 
@@ -94,6 +95,49 @@ async def test_the_retry_of_an_sdk_joins_the_request_before_it(house: House, hel
     other = await house.ask("ben", prompt, {"x-stainless-retry-count": "1"})
     assert "idempotency-replayed" not in other[2]
     assert len(await house.bill()) == 3
+
+
+async def test_a_retry_with_a_key_of_its_own_joins_nothing(house: House) -> None:
+    first = await house.ask("anna", "A fox", {"Idempotency-Key": "one"})
+    retry = {"Idempotency-Key": "two", "x-stainless-retry-count": "1"}
+    other = await house.ask("anna", "A fox", retry)
+    assert other[2]["x-heliograph-job"] != first[2]["x-heliograph-job"]
+    again = await house.ask("anna", "A fox", retry)
+    assert again[2]["x-heliograph-job"] == other[2]["x-heliograph-job"]
+    assert len(await house.bill()) == 2
+
+
+async def test_a_wait_for_a_key_in_use_has_an_end(house: House, held: Held) -> None:
+    headers = {"Idempotency-Key": "slow"}
+    held.hold()
+    first = asyncio.ensure_future(house.ask("anna", "A fox", headers))
+    await house.arrived()
+    status, body, answer = await house.ask("anna", "A fox", {**headers, "Prefer": "wait=1"})
+    assert (status, body["error"]["code"]) == (409, "idempotency_key_in_use")
+    assert int(answer["retry-after"]) >= 1
+    held.release()
+    assert (await first)[0] == 200
+    assert len(await house.bill()) == 1
+
+
+@pytest.mark.parametrize("fault", ["text-refusal", "image:cut", "reset-after-request"])
+async def test_an_sdk_s_repeat_of_what_may_have_been_charged_is_no_second_call(
+    house: House, fault: str
+) -> None:
+    first = await house.ask("anna", f"A fox [[fault:{fault}]]")
+    retry = await house.ask("anna", f"A fox [[fault:{fault}]]", {"x-stainless-retry-count": "1"})
+    assert first[0] == retry[0] >= 400
+    assert retry[1]["error"]["code"] == first[1]["error"]["code"]
+    assert retry[2]["idempotency-replayed"] == "true"
+    assert len(await house.bill()) == 1
+
+
+async def test_an_sdk_s_repeat_of_a_free_failure_is_a_call(house: House) -> None:
+    prompt = "A wolf [[fault:overloaded*3]]"
+    assert (await house.ask("anna", prompt))[0] == 503
+    again = await house.ask("anna", prompt, {"x-stainless-retry-count": "1"})
+    assert again[0] == 200
+    assert "idempotency-replayed" not in again[2]
 
 
 async def test_a_failure_that_may_be_tried_again_is_not_kept(house: House) -> None:

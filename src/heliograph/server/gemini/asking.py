@@ -19,7 +19,7 @@ from heliograph.server.gemini.envelope import bad
 from heliograph.server.gemini.inbox import Incoming, too_large
 from heliograph.server.gemini.protojson import Long
 from heliograph.server.gemini.schema import RATIOS, SIZES
-from heliograph.types import Enclosed, Given, Request, Verbatim
+from heliograph.types import Enclosed, Given, Request, Said, Verbatim
 
 # a kept file by its address
 Fetch = Callable[[str], Enclosed]
@@ -38,7 +38,7 @@ _TOOLS = {
 _DATA = ("text", "inlineData", "fileData", *_OTHER_DATA)
 _REQUEST = "GenerateContentRequest"
 _JPEG = ("IMAGE/JPEG", "IMAGE_JPEG", "MIME_TYPE_UNSPECIFIED")  # the type in both its spellings
-WORDLESS = "(a request without words)"  # the prompt of a record needs some
+WORDLESS = "(a request without words)"  # the prompt of a record needs some; it is never sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +74,16 @@ def as_request(asked: Asked, *, stream: bool, strict: bool) -> Request:
     pictures = _enclose(asked, contents)
     system = "\n".join(_texts(message.get("systemInstruction") or {}))
     tier = message.get("serviceTier", "unspecified")
+    words = "\n".join(_texts(contents[last]))
+    # blanks that stand alone are refused like everywhere; beside a picture they are no words
+    is_wordless = not words.strip() and (not words or any(turn == last for turn, _ in pictures))
     return Request(
-        prompt="\n".join(_texts(contents[last])) or WORDLESS,
+        prompt=WORDLESS if is_wordless else words,
         model=model.id,
         size=size,
         aspect=aspect,
         references=tuple(Given(source=p.path) for turn, p in pictures if turn == last),
-        system=system or None,
+        system=system if system.strip() else None,
         temperature=config.get("temperature"),
         top_p=config.get("topP"),
         seed=config.get("seed"),
@@ -97,6 +100,23 @@ def as_request(asked: Asked, *, stream: bool, strict: bool) -> Request:
             words="\n".join([system, *(text for c in contents for text in _texts(c))]),
         ),
     )
+
+
+def layout(turn: Mapping[str, Any]) -> tuple[Said, ...]:
+    """The words and pictures of a turn in their order, as `as_request` has left it.
+
+    Returns:
+        Nothing, when one text comes before all pictures: requests of ours are sent like that.
+    """
+    found = []
+    for part in turn["parts"]:
+        if "inlineData" in part:
+            found.append(Said(sha256=part["inlineData"]["data"].sha256))
+        elif part.get("text"):
+            found.append(Said(text=part["text"]))
+    begins = bool(found and (found[0].text or "").strip())
+    is_usual = begins and all(one.text is None for one in found[1:])
+    return () if is_usual else tuple(found)
 
 
 def pieces(message: Mapping[str, Any], incoming: Incoming) -> tuple[str | Enclosed, ...]:

@@ -77,6 +77,8 @@ class Calling:
     async def stream(self, request: Request, model: str) -> Response:
         """POST models/MODEL:streamGenerateContent."""
         alt = first(request.query_params, "alt", "$alt") or "json"
+        # what may follow says how enums are written, for which we have one way as in whole answers
+        alt = alt.partition(";")[0]
         if alt not in ("sse", "json"):
             raise bad(f"Invalid value for alt: {alt[:20]}.")
         turn = Turn(
@@ -141,6 +143,7 @@ class Calling:
 
     async def _read(self, turn: Turn, row: Model, method: str, files: ExitStack) -> Wanted:
         self._inbox.sweep()
+        await self._uploads.sweep()
         folder = files.enter_context(self._inbox.folder())
         incoming = await receive(turn.request, folder, self._limit)
         strict = self._gateway.settings.server_mismatch == "error"

@@ -46,7 +46,9 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     Inbox(gateway.store.home / COPIES).sweep()
     found: list[BaseRoute] = []
     for version in VERSIONS:
-        uploads = Uploads(files, version, gateway.settings.server_url)
+        uploads = Uploads(
+            files, version, outside=gateway.settings.server_url, library=gateway.store.home
+        )
         calling = Calling(gateway, version, inbox=inbox, uploads=uploads, errands=errands)
         talks = Interactions(gateway, version, inbox=inbox, uploads=uploads, errands=errands)
         found += _Face(version, calling, uploads, talks).routes()

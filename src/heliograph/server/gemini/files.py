@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ from heliograph.server.gemini.envelope import bad
 
 LIFETIME = 48 * 3600.0  # seconds
 FILE_LIMIT = 100_000_000  # bytes: what one request may carry
-USER_LIMIT = 2_000_000_000  # bytes of all files of a user
+USER_LIMIT = 2_000_000_000  # bytes of all files of a user, those of open uploads too
+SWEEP_AFTER = 3600.0  # seconds between looks for what has expired
 LONGEST_NAME = 512  # characters of a display name
 BLOCK = 1 << 20
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -98,6 +100,8 @@ class FileStore:
     def __init__(self, home: Path, clock: Callable[[], float] = time.time) -> None:
         self._home = home
         self._clock = clock
+        self._swept: float | None = None  # when
+        self._starting = threading.Lock()  # what one upload may still take, another may not
 
     def start(
         self,
@@ -113,7 +117,7 @@ class FileStore:
         Raises:
             Fault: the file may not be, or there is no room for it.
         """
-        self._sweep()
+        self.sweep()
         if declared is not None and declared > FILE_LIMIT:
             raise _too_large()
         file_id = str(meta.get("name", "")).removeprefix("files/") or _word(12)
@@ -130,8 +134,6 @@ class FileStore:
         kind = (media_type or str(meta.get("mimeType", ""))).strip().lower()
         if not _TYPE.fullmatch(kind):
             kind = "application/octet-stream"
-        if self._weight(user) + (declared or 0) > USER_LIMIT:
-            raise _no_room()
         upload_id = secrets.token_urlsafe(32)
         path = self._uploads / _digest(upload_id)
         upload = Upload(
@@ -145,8 +147,11 @@ class FileStore:
             path=path,
         )
         _make(self._uploads)
-        path.touch(mode=0o600)
-        _write(path, upload)
+        with self._starting:
+            if self._weight(user) + upload.limit > USER_LIMIT:
+                raise _no_room()
+            path.touch(mode=0o600)
+            _write(path, upload)
         return upload_id
 
     def upload(self, upload_id: str) -> Upload:
@@ -155,10 +160,10 @@ class FileStore:
         Raises:
             BadBody: there is none, it is finished or too old.
         """
-        found = _read(self._uploads / _digest(upload_id))
-        if found is None or self._clock() >= found["created"] + LIFETIME:
+        found = self._open(self._uploads / _digest(upload_id))
+        if found is None:
             raise bad("Upload has already been terminated, or its upload_id is wrong.")
-        return Upload(**found, path=self._uploads / _digest(upload_id))
+        return found
 
     def finish(self, upload: Upload) -> StoredFile:
         """Turn an upload that is whole into a file.
@@ -171,7 +176,8 @@ class FileStore:
             raise bad(f"Only {size} of {upload.declared} bytes have arrived.")
         if self._found(upload.user, upload.file_id) is not None:
             raise NameTaken("Requested entity already exists")
-        if self._weight(upload.user) + size > USER_LIMIT:
+        if self._weight(upload.user, but=upload) + size > USER_LIMIT:
+            # it was begun when another version counted otherwise
             self.cancel(upload)
             raise _no_room()
         stored = StoredFile(
@@ -261,18 +267,45 @@ class FileStore:
             if found is not None:
                 yield found
 
-    def _weight(self, user: str) -> int:
-        return sum(file.size for file in self._all(user))
+    def _open(self, path: Path) -> Upload | None:
+        found = _read(path)
+        if found is None or self._clock() >= found["created"] + LIFETIME:
+            return None
+        return Upload(**found, path=path)
 
-    def _sweep(self) -> None:
-        """Remove uploads that nobody finished."""
-        oldest = self._clock() - LIFETIME
-        for path in self._uploads.glob("*") if self._uploads.is_dir() else ():
+    def _weight(self, user: str, but: Upload | None = None) -> int:
+        """Bytes of a user's files, and all that their open uploads may still become."""
+        begun = self._uploads.glob("*.json") if self._uploads.is_dir() else ()
+        uploads = [self._open(card.with_suffix("")) for card in begun]
+        mine = [each for each in uploads if each is not None and each.user == user]
+        finished = sum(file.size for file in self._all(user))
+        return finished + sum(each.limit for each in mine if but is None or each.path != but.path)
+
+    @property
+    def needs_sweep(self) -> bool:
+        """Whether nobody has looked for a while."""
+        return self._swept is None or self._clock() >= self._swept + SWEEP_AFTER
+
+    def sweep(self) -> None:
+        """Remove what has expired, whoever it belongs to; looks once in a while only."""
+        if not self.needs_sweep:
+            return
+        self._swept = self._clock()
+        for path in (*self._home.glob("uploads/*"), *self._home.glob("files/*/*")):
             try:
-                if path.stat().st_mtime < oldest:
-                    path.unlink(missing_ok=True)
+                self._sweep(path)
             except OSError:
                 continue  # another process sweeps as well
+
+    def _sweep(self, path: Path) -> None:
+        """Remove one file with its card, or without one, if it has expired."""
+        bare = path.with_suffix("") if path.suffix == ".json" else path
+        found = _read(bare)
+        # what has no card was left by a process that died between the two
+        since = path.stat().st_mtime if found is None else found["created"]
+        if self._clock() >= since + LIFETIME:
+            _drop(bare)
+            path.unlink(missing_ok=True)
 
 
 def _word(length: int) -> str:
@@ -340,5 +373,5 @@ def _no_room() -> StorageLow:
     return StorageLow(
         "There is no more room for your files.",
         why=f"All files of a user may have {USER_LIMIT} bytes together.",
-        remedy="Delete files, or wait until they expire after 48 hours.",
+        remedy="Delete files, or cancel unfinished uploads; all of them end after 48 hours.",
     )

@@ -77,31 +77,48 @@ def sheet(row: Model) -> dict[str, Any]:
 def page(rows: Sequence[T], query: Mapping[str, str]) -> tuple[Sequence[T], dict[str, str]]:
     """The rows that `pageSize` and `pageToken` ask for, and the next token when there is more.
 
+    Only for rows that stay what they are: the token counts them.
+
     Raises:
         BadBody: they make no sense.
+    """
+    size = page_size(query)
+    start = _offset(first(query, "pageToken", "page_token") or "")
+    end = start + size
+    more = {"nextPageToken": encoded(f"offset:{end}")} if end < len(rows) else {}
+    return rows[start:end], more
+
+
+def page_size(query: Mapping[str, str]) -> int:
+    """How many rows are asked for.
+
+    Raises:
+        BadBody: it is no number.
     """
     wanted = first(query, "pageSize", "page_size") or "0"
     size = whole(wanted)
     if size is None:
         raise bad(f"Invalid value at 'page_size' (TYPE_INT32), \"{wanted[:20]}\"")
-    start = _offset(first(query, "pageToken", "page_token") or "")
-    end = start + min(size or DEFAULT_PAGE, LARGEST_PAGE)
-    more = {"nextPageToken": _token(end)} if end < len(rows) else {}
-    return rows[start:end], more
+    return min(size or DEFAULT_PAGE, LARGEST_PAGE)
 
 
-def _token(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"offset:{offset}".encode()).decode()
+def encoded(text: str) -> str:
+    """A page token with this in it."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def decoded(token: str) -> str:
+    """What a page token holds; nothing when it is none."""
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        return ""
 
 
 def _offset(token: str) -> int:
     if not token:
         return 0
-    try:
-        text = base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        text = ""
-    offset = whole(text.removeprefix("offset:"))
+    offset = whole(decoded(token).removeprefix("offset:"))
     if offset is None:
         raise bad("Invalid page token.")
     return offset

@@ -7,7 +7,8 @@ it stands in the address that `start` answers with and nowhere else.
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -20,15 +21,17 @@ from heliograph.errors import StorageError
 from heliograph.server.caller import Caller
 from heliograph.server.faults import UrlInputsDisabled
 from heliograph.server.gemini.envelope import JSON, bad, dump
-from heliograph.server.gemini.files import FileStore, StoredFile, Upload
+from heliograph.server.gemini.files import FILE_LIMIT, FileStore, StoredFile, Upload
 from heliograph.server.gemini.inbox import Incoming, limited, parse
-from heliograph.server.gemini.models import page
-from heliograph.server.gemini.protojson import read, whole
+from heliograph.server.gemini.models import decoded, encoded, page_size
+from heliograph.server.gemini.protojson import first, read, whole
+from heliograph.server.health import refuse_low_disk
 from heliograph.server.routes import check
 from heliograph.types import Enclosed
 
 GRANULARITY = 256 * 1024  # bytes; told to clients, as Google does
 META_LIMIT = 1 << 20  # bytes of what `start` says of a file
+_CURSOR = re.compile(r"file:([0-9.e+-]{1,30}):([a-z0-9-]{1,40})")
 _FILE = re.compile(r"(?:(https?)://([^/?#]+)(/[^?#]*)?/)?files/([^/?#:]+)")
 
 
@@ -37,10 +40,14 @@ class Uploads:
 
     Args:
         outside: how clients reach the gateway, where that is set.
+        library: folder on the disk that must keep room for pictures.
     """
 
-    def __init__(self, files: FileStore, version: str, outside: str | None) -> None:
+    def __init__(
+        self, files: FileStore, version: str, *, outside: str | None, library: Path
+    ) -> None:
         self._files = files
+        self._library = library
         self._version = version
         self._outside = outside
         # a client that repeats a chunk may do so while the first one is still being written
@@ -63,8 +70,13 @@ class Uploads:
         """GET VERSION/files."""
         caller: Caller = request.state.caller
         files = await asyncio.to_thread(self._files.listed, caller.user.id)
-        rows, more = page(files, request.query_params)
+        rows, more = _page(files, request.query_params)
         return _json({"files": [row.sheet(self.base(request)) for row in rows], **more})
+
+    async def sweep(self) -> None:
+        """Remove what has expired, where it is time to look."""
+        if self._files.needs_sweep:
+            await asyncio.to_thread(self._files.sweep)
 
     async def get(self, request: Request) -> Response:
         """GET VERSION/files/ID."""
@@ -119,6 +131,9 @@ class Uploads:
         caller: Caller = request.state.caller
         if commands != {"start"}:
             raise bad("Bytes cannot come with the start of an upload.")
+        declared = whole(_header(request, "header-content-length"))
+        expected = FILE_LIMIT if declared is None else min(declared, FILE_LIMIT)
+        await refuse_low_disk(self._library, expected)
         body = b"".join([piece async for piece in limited(request, META_LIMIT)])
         message = read(parse(body), "CreateFileRequest", version=self._version)
         upload_id = await asyncio.to_thread(
@@ -126,7 +141,7 @@ class Uploads:
             caller.user.id,
             message.get("file") or {},
             media_type=_header(request, "header-content-type"),
-            declared=whole(_header(request, "header-content-length")),
+            declared=declared,
             base=self.base(request),
         )
         url = (
@@ -180,6 +195,33 @@ class Uploads:
 async def _copy(request: Request, upload: Upload, offset: int, file: BinaryIO) -> None:
     async for piece in limited(request, upload.limit - offset):
         file.write(piece)
+
+
+def _page(
+    files: Sequence[StoredFile], query: Mapping[str, str]
+) -> tuple[Sequence[StoredFile], dict[str, str]]:
+    """One page of files, newest first, and the token of the next one.
+
+    The token says after which file that begins, so files that come and go meanwhile shift nothing.
+
+    Raises:
+        BadBody: what is asked for makes no sense.
+    """
+    size, token = page_size(query), first(query, "pageToken", "page_token")
+    after = _cursor(token) if token else None
+    rest = [file for file in files if after is None or (-file.created, file.id) > after]
+    rows = rest[:size]
+    if len(rest) <= size:
+        return rows, {}
+    return rows, {"nextPageToken": encoded(f"file:{rows[-1].created!r}:{rows[-1].id}")}
+
+
+def _cursor(token: str) -> tuple[float, str]:
+    found = _CURSOR.fullmatch(decoded(token))
+    try:
+        return -float(found[1] if found else ""), found[2] if found else ""
+    except ValueError:
+        raise bad("Invalid page token.") from None
 
 
 def _header(request: Request, name: str) -> str:

@@ -4,7 +4,7 @@ Invariant: nobody makes a key that may do more, spend more or live longer than t
 it; the text of a key is answered once, when it is made; one admin at least can always come in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,18 +93,47 @@ async def change_user(user_id: Id, change: shape.UserChange, desk: At) -> shape.
         changed=max(datetime.now(UTC), before.changed),
         version=before.version + 1,
     )
-    if _rules(before) and not _rules(after):
-        others = [u for u in await desk.gateway.accounts.users() if u.id != before.id]
-        if not any(_rules(each) for each in others):
+    async with desk.gateway.ruling:
+        if _rules(before) and not _rules(after) and not await _others_rule(desk, before.id):
             raise LastAdmin(
-                "This is the last admin.", remedy="Make another one first; nothing was changed."
+                "This is the last admin with a key.",
+                remedy="Make another one first; nothing was changed.",
             )
-    await desk.gateway.accounts.change_user(before, after)
+        await desk.gateway.accounts.change_user(before, after)
     return _user(after)
 
 
 def _rules(user: User) -> bool:
     return user.role is Role.ADMIN and not user.disabled
+
+
+async def _others_rule(desk: Desk, user_id: str) -> bool:
+    """Whether another admin than this user can come in."""
+    accounts, now = desk.gateway.accounts, datetime.now(UTC)
+    others = {u.id for u in await accounts.users() if u.id != user_id and _rules(u)}
+    return any(
+        key.user in others and key.is_good(now) and Scope.ADMIN in key.scopes
+        for key in await accounts.keys()
+    )
+
+
+async def _refuse_last_key(desk: Desk, key: ApiKey, now: datetime) -> None:
+    """Somebody must be able to come in and make keys.
+
+    Raises:
+        LastAdmin: without this key nobody could.
+    """
+    owner = await desk.gateway.accounts.user(key.user)
+    if Scope.ADMIN not in key.scopes or owner is None or not _rules(owner):
+        return
+    own = await desk.gateway.accounts.keys(key.user)
+    if any(k.id != key.id and k.is_good(now) and Scope.ADMIN in k.scopes for k in own):
+        return
+    if not await _others_rule(desk, key.user):
+        raise LastAdmin(
+            "This is the last key of the last admin.",
+            remedy="Make another one first, or rotate it; nothing was changed.",
+        )
 
 
 async def _find_user(desk: Desk, user_id: str) -> User:
@@ -139,6 +168,7 @@ async def add_key(wanted: shape.KeyWanted, desk: At) -> shape.NewKey:
         if not by.is_admin:
             raise absent("user")
         user = await _find_user(desk, wanted.user)
+    await _refuse_with_budget(desk)
     scopes = _scopes(desk, user, wanted.scopes)
     expires = by.key.expires
     if wanted.hours is not None:
@@ -154,11 +184,19 @@ async def add_key(wanted: shape.KeyWanted, desk: At) -> shape.NewKey:
     return shape.NewKey(**_key(key), text=text)
 
 
-@router.delete("/keys/{key_id}", tags=["keys"], status_code=204, dependencies=MANAGE)
+@router.delete(
+    "/keys/{key_id}",
+    tags=["keys"],
+    status_code=204,
+    dependencies=MANAGE,
+    responses=fails(409),
+)
 async def revoke_key(key_id: KeyId, desk: At) -> Response:
     """End a key for good; it stays in the list."""
-    key = await _find_key(desk, key_id)
-    await _end_key(desk, key.id, datetime.now(UTC))
+    key, now = await _find_key(desk, key_id), datetime.now(UTC)
+    async with desk.gateway.ruling:
+        await _refuse_last_key(desk, key, now)
+        await _end_key(desk, key.id, now)
     return Response(status_code=204)
 
 
@@ -179,9 +217,11 @@ async def rotate_key(key_id: KeyId, rotation: shape.Rotation, desk: At) -> shape
     by = desk.caller.key
     if by.id != old.id and by.expires is not None and (old.expires or by.expires) > by.expires:
         raise _more("life")
+    await _refuse_with_budget(desk)
+    if not desk.caller.is_admin and not _is_within(old.limits, by.limits):
+        raise _more("speed")
     user = await _find_user(desk, old.user)
-    limits = await desk.gateway.store.journal.budgets()
-    budgets = {end: limits[name] for end in SOME if (name := f"{KEY}/{old.id}{end}") in limits}
+    budgets = nouns.key_budgets(await desk.gateway.store.journal.budgets(), old.id)
     text = nouns.new_key()
     key = replace(
         _made(desk, text, user, old.name, now),
@@ -213,7 +253,28 @@ def _made(desk: Desk, text: str, user: User, name: str, now: datetime) -> ApiKey
     )
 
 
-async def _add(desk: Desk, key: ApiKey, budgets: dict[str, int]) -> None:
+async def _refuse_with_budget(desk: Desk) -> None:
+    """Whoever may spend so much and no more would begin anew with every new key."""
+    budgets = await desk.gateway.store.journal.budgets()
+    if not desk.caller.is_admin and nouns.key_budgets(budgets, desk.caller.key.id):
+        raise Forbidden(
+            "A key with a budget of its own makes no keys.",
+            why="Each new one could spend as much again.",
+            remedy="Make it with a key without one, or let an admin make it.",
+        )
+
+
+def _is_within(limits: Limits, most: Limits) -> bool:
+    return all(
+        bound is None or (asked is not None and asked <= bound)
+        for asked, bound in (
+            (limits.per_minute, most.per_minute),
+            (limits.at_once, most.at_once),
+        )
+    )
+
+
+async def _add(desk: Desk, key: ApiKey, budgets: Mapping[str, int]) -> None:
     # limits first: a key without its limits must never be there
     for ending, limit in budgets.items():
         await desk.gateway.store.journal.set_budget(f"{KEY}/{key.id}{ending}", limit)

@@ -3,6 +3,7 @@
 Invariant: a name is never a path; own prompts are cards of their user, no files.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,15 @@ from fastapi.responses import Response
 
 from heliograph.accounts import Scope
 from heliograph.errors import RecordNotFound
-from heliograph.prompts import Collection, Template, count, expand, parse, read_template
+from heliograph.prompts import (
+    Collection,
+    Steps,
+    Template,
+    count,
+    expand,
+    parse,
+    read_template,
+)
 from heliograph.server.native import telling
 from heliograph.server.native.conflicts import with_what_is_kept
 from heliograph.server.native.desk import At, Desk, absent, needs
@@ -23,6 +32,7 @@ from heliograph.server.native.shapes.plain import MOST, Links
 router = APIRouter(route_class=StrictRoute, tags=["prompts"])
 READ, MANAGE = [needs(Scope.READ)], [needs(Scope.MANAGE)]
 YOURS = "yours"
+MOST_STEPS = 100_000  # parts and options of all texts of one request: a fraction of a second
 
 
 @router.get("/prompts", dependencies=READ)
@@ -74,14 +84,20 @@ async def render_prompt(name: shape.PromptName, filling: shape.Filling, desk: At
     template = await _find(desk, name)
     lists = Collection(desk.gateway.store.home).lists
     seeds = range(filling.seed, filling.seed + filling.number)
-    # which values it takes, and which word lists it needs, the prompt says as it is kept now
-    with with_what_is_kept():
-        tree = parse(template.filled(filling.values))
+
+    def rendered() -> shape.Rendered:
+        tree, steps = parse(template.filled(filling.values)), Steps(MOST_STEPS)
         return shape.Rendered(
             name=name,
-            texts=[expand(tree, seed, lists) for seed in seeds],
-            ways=min(count(tree, lists), MOST),
+            texts=[expand(tree, seed, lists, steps=steps) for seed in seeds],
+            ways=min(count(tree, lists, steps=steps), MOST),
         )
+
+    # which values it takes, and which word lists it needs, the prompt says as it is kept now;
+    # one at a time and beside the event loop: it is free, and others wait for paid pictures
+    with with_what_is_kept():
+        async with desk.gateway.free_work:
+            return await asyncio.to_thread(rendered)
 
 
 def _kind(desk: Desk) -> str:

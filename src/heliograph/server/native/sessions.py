@@ -3,6 +3,7 @@
 Invariant: turns go into the caller's own sessions only, also an admin's.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -10,9 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from heliograph.accounts import Scope
+from heliograph.accounts import Scope, new_id
 from heliograph.errors import InvalidRequest, Problem, RecordNotFound
-from heliograph.jobs import Job
 from heliograph.server.native import telling
 from heliograph.server.native.asking import options_of, picture_of
 from heliograph.server.native.conflicts import decided, inherited, with_what_is_kept
@@ -30,7 +30,6 @@ from heliograph.sessions.tree import SHOWN
 
 router = APIRouter(route_class=StrictRoute, tags=["sessions"])
 READ, MANAGE = [needs(Scope.READ)], [needs(Scope.MANAGE)]
-RECENT = 200  # jobs of a user among which a repeated turn is looked for
 
 
 class SessionQuery(Looked):
@@ -95,8 +94,9 @@ async def begin_session(
         request = await desk.sessions(own=True).request(
             wanted.prompt, of=of, drop=wanted.drop, options=options
         )
-        if isinstance(asked.get("session"), str):
-            request = replace(request, session=asked["session"])
+        session = asked.get("session")
+        session = session if isinstance(session, str) else await _new_session(desk)
+        request = replace(request, session=session)
         return await take_on(desk, request, response, route="POST /sessions")
 
 
@@ -152,9 +152,20 @@ async def _before(desk: Desk, route: str) -> Mapping[str, Any]:
     key = desk.manner.key
     if key is None:
         return {}
-    jobs = await desk.gateway.jobs.jobs(user=desk.caller.user.id, limit=RECENT)
-    job: Job | None = next((j for j in jobs if j.key == key and j.route == route), None)
-    return job.request or {} if job is not None else {}
+    job = await desk.gateway.jobs.holder(desk.caller.user.id, key)
+    return job.request or {} if job is not None and job.route == route else {}
+
+
+async def _new_session(desk: Desk) -> str:
+    """The id of a new session: the same for all who ask with one idempotency key at once."""
+    key = desk.manner.key
+    if key is not None:
+        words = f"session\n{desk.caller.user.id}\n{key}"
+        same = hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:32]
+        # a key that has expired begins another one
+        if not await desk.gateway.store.books.session(same):
+            return same
+    return new_id()
 
 
 @router.patch("/sessions/{session_id}", dependencies=MANAGE, responses=fails(409))

@@ -1,6 +1,7 @@
 """Server-sent events of one job.
 
-Invariant: the stream ends with the job; watching neither slows a call down nor keeps it alive.
+Invariant: the stream ends with the job, or when this process stops before it; watching neither
+slows a call down nor keeps it alive.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ async def events_of(desk: Desk, job: Job, after: str | None, told: Told) -> Asyn
         while job.state.is_open:
             job = await desk.gateway.wait(job.id, pause)
             if job.state.is_open:
+                if desk.gateway.is_draining and not desk.gateway.works_on(job.id):
+                    return  # it goes on elsewhere, or later: who comes back finds it there
                 yield ALIVE
     yield _line(FINISHED, END, (await told(desk, job)).model_dump_json())
 

@@ -78,7 +78,9 @@ class Link:
     base: str  # how clients reach the gateway
 
     def to(self, result: Result) -> str:
-        variant = link_variant(result.plan.request, seen(result).format)
+        """The signed address of the file that answers a request."""
+        picture = seen(result)
+        variant = link_variant(result.plan.request, str(picture.pixels), picture.format)
         return signed_url(self.signer, result.record.id, variant, base=self.base)
 
 
@@ -109,32 +111,48 @@ def images_body(done: Done, wanted: Wanted, link: Link) -> Body:
     return marks.body(document)
 
 
-def image_event(kind: str, picture: Seen, done: Done, *, place: int, partial: int | None) -> Body:
-    """One event of an image stream.
+def draft_event(kind: str, draft: Seen, done: Done, *, place: int, number: int) -> Body:
+    """The event of one draft; arguments as for `picture_event`, and the draft's number, from 0."""
+    marks = Marks()
+    document = _event(f"{kind}.partial_image", draft, done, place, marks)
+    document["partial_image_index"] = number
+    return _told(document, marks)
+
+
+def picture_event(kind: str, done: Done, wanted: Wanted, *, place: int) -> Body:
+    """The event of one whole picture; the last one tells the rest: costs, and what is missing.
 
     Args:
         kind: "image_generation" or "image_edit".
         place: of the picture among those of the request, from 0.
-        partial: number of a draft, from 0; None for the picture itself.
     """
     marks = Marks()
     result = done.results[place]
-    name = f"{kind}.{'completed' if partial is None else 'partial_image'}"
-    document: dict[str, Any] = {
+    document = _event(f"{kind}.completed", seen(result), done, place, marks)
+    document["usage"] = usage_of(done, place)
+    ours = {"job": done.job.id, **_facts(result)}
+    if result is done.results[-1]:
+        whole = extras(done, wanted)
+        del whole["pictures"]  # each has told its own
+        ours |= whole
+    document["heliograph"] = ours
+    return _told(document, marks)
+
+
+def _event(name: str, picture: Seen, done: Done, place: int, marks: Marks) -> dict[str, Any]:
+    return {
         "type": name,
         "b64_json": marks.picture(picture.inline),
         "background": "opaque",
         "created_at": _seconds(done.job),
         "output_format": picture.format,
-        "quality": quality_of(result),
+        "quality": quality_of(done.results[place]),
         "size": str(picture.pixels),
     }
-    if partial is not None:
-        document["partial_image_index"] = partial
-    else:
-        document["usage"] = usage_of(done, place)
-        document["heliograph"] = {"job": done.job.id, **_facts(result)}
-    return marks.body(document, before=f"event: {name}\ndata: ", after="\n\n")
+
+
+def _told(document: Mapping[str, Any], marks: Marks) -> Body:
+    return marks.body(document, before=f"event: {document['type']}\ndata: ", after="\n\n")
 
 
 def quality_of(result: Result) -> str:
@@ -193,7 +211,11 @@ def extras(done: Done, wanted: Wanted) -> dict[str, Any]:
         found["notes"] = notes
     if len(done.results) < wanted.count:
         found["missing"] = wanted.count - len(done.results)
-        found["missing_because"] = (done.job.error or {}).get("code")
+        error = done.job.error or {}
+        found["missing_because"] = error.get("code")
+        found["missing_charged"] = error.get("charged")
+        if may_cost := (error.get("facts") or {}).get("may_have_cost_micro"):
+            found["missing_may_cost_usd"] = usd(int(may_cost))
     return found
 
 

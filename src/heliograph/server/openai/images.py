@@ -172,19 +172,19 @@ def _finish(body: Fields, model: Model) -> Finish:
     return Finish(format=kind, quality=quality)
 
 
-def link_variant(request: Request, kind: str) -> str:
+def link_variant(request: Request, pixels: str, kind: str) -> str:
     """The last part of the address under which a finished picture can be fetched.
 
     Args:
+        pixels: of the file, such as "3840x2160"; others than were asked mean that it is as it
+            came.
         kind: the format of the file: "jpeg", "png" or "webp".
     """
-    if request.protect:
-        return "picture"
-    if request.pixels is not None:
-        return f"{request.pixels.lower()}{SUFFIXES[kind]}"
+    if request.pixels is not None and request.pixels.lower() == pixels:
+        return f"{pixels}{SUFFIXES[kind]}"
     if request.finish.format is not None:
         return f"picture{SUFFIXES[kind]}"
-    return "original"
+    return "picture" if request.protect else "original"
 
 
 def _check_link(body: Fields, request: Request) -> None:
@@ -193,6 +193,6 @@ def _check_link(body: Fields, request: Request) -> None:
         body.refuse("output_compression", "cannot stand beside response_format url.")
     elif request.pixels is not None:
         try:
-            parse(link_variant(request, request.finish.format or "jpeg"))
+            parse(link_variant(request, request.pixels.lower(), request.finish.format or "jpeg"))
         except InvalidRequest:
             body.refuse("size", "is served inline only; ask with response_format b64_json.")

@@ -144,6 +144,8 @@ class Face:
                 limit=self._gateway.settings.server_body_limit,
             )
             body = Fields(form.values, is_form=True)
+            if "images" in body:
+                body.refuse("images", "is for JSON; in a form, each picture is a file named image.")
             pictures, masks = form.files.get("image", []), form.files.get("mask", [])
             if len(masks) > 1:
                 body.problem("mask", f"{len(masks)} files", "is one picture.")
@@ -171,8 +173,8 @@ class Face:
                 shown = answers.Seen(
                     path=path, size=draft.size, format=draft.format, pixels=draft.pixels
                 )
-                yield answers.image_event(kind, shown, done, place=place, partial=number)
-            yield answers.image_event(kind, answers.seen(result), done, place=place, partial=None)
+                yield answers.draft_event(kind, shown, done, place=place, number=number)
+            yield answers.picture_event(kind, done, wanted, place=place)
 
     # ------------------------------------------------------------ chat
 
@@ -310,9 +312,11 @@ def _inline_inputs(body: Fields, scratch: Scratch) -> tuple[list[Path], Path | N
         picture = read_picture(entry, "image_url") if entry is not None else None
         if picture is not None:
             found.append(picture)
-    for name in ("image", "mask"):
-        if isinstance(body.raw(name), str):
-            body.refuse(name, "must be an object with a data: URL, or a file of a form.")
+    if "image" in body:
+        body.raw("image")
+        body.refuse("image", "is the file of a form; in JSON, pictures stand in images.")
+    if isinstance(body.raw("mask"), str):
+        body.refuse("mask", "must be an object with a data: URL, or a file of a form.")
     mask = None
     if "mask" in body and not isinstance(body.raw("mask"), str):
         mask = read_picture(body.group("mask"), "image_url")

@@ -46,6 +46,7 @@ _FLAGS = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 )
 _AVIF = (b"ftypavif", b"ftypavis")
+_TIFF = (b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,8 +223,12 @@ def _look(shown: Shown, stream: FileIO) -> _Opened:
 
 
 def _sniffed(stream: FileIO, size: int, path: Path) -> _Kind:
-    if _read(stream, 0, 12)[4:] in _AVIF:  # only our own copies are AVIF
+    begin = _read(stream, 0, 12)
+    # only our own copies are of these
+    if begin[4:] in _AVIF:
         return _Kind(media_type="image/avif", suffix=".avif")
+    if begin[:4] in _TIFF:
+        return _Kind(media_type="image/tiff", suffix=".tiff")
     try:
         header = header_of(Window(stream, size))
     except NotAnImage as error:

@@ -113,6 +113,8 @@ class Webhooks:
         self._wake = asyncio.Event()
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
+        self._looked: datetime | None = None  # at jobs that have ended
+        self._known: frozenset[str] = frozenset()  # those of that look
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -193,28 +195,36 @@ class Webhooks:
         for webhook in await self._registrations.of(job.user):
             is_meant = job.webhook in (None, webhook.id)
             wants = not webhook.disabled and kind in webhook.events
-            if is_meant and wants and webhook.created <= job.changed:
-                await self._log.add(event_of(job, webhook, self._clock()))
+            if not (is_meant and wants and webhook.created <= job.changed):
+                continue
+            if await self._log.add(event_of(job, webhook, self._clock())):
                 self._wake.set()
 
     async def _run(self) -> None:
-        await self._catch_up()
         while True:
             self._wake.clear()
+            await self._catch_up()
             pause = await self._begin_due()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
 
     async def _catch_up(self) -> None:
-        """Jobs that ended just before their process did, so that nobody was told."""
-        since = self._clock() - MISSED
+        """Jobs whose process died between their end and telling it, so that nobody was told."""
+        now = self._clock()
+        pause = timedelta(seconds=LOOK_AGAIN)
+        if self._looked is not None and timedelta() <= now - self._looked < pause:
+            return
+        self._looked, known = now, set[str]()
         try:
             for job in await self._gateway.jobs.jobs(states=tuple(TYPES), limit=MISSED_JOBS):
-                if job.changed >= since:
-                    await self.deliver(job)
+                if job.changed >= now - MISSED:
+                    if job.id not in self._known:
+                        await self.deliver(job)
+                    known.add(job.id)
         except HeliographError as error:
             LOG.warning("webhooks of the last minutes could not be looked up: %s", error)
+        self._known = frozenset(known)
 
     async def _begin_due(self) -> float:
         """Start what is due, and say how many seconds there are until something is."""

@@ -120,6 +120,8 @@ def read_wish(document: Mapping[str, Any]) -> Wish:
         by_uri=by_uri,
         tells_turns=any(content["role"] == "model" for content in contents),
     )
+    if not wish.tells_turns and not any(map(_says_something, contents[-1]["parts"])):
+        raise bad("'input' needs words or a picture.", field="input")
     if wish.background and not wish.store:
         raise bad("'background' needs 'store': what is not kept cannot be asked for later.")
     if wish.tells_turns and wish.previous is not None:
@@ -193,6 +195,10 @@ def _signature(step: Mapping[str, Any], where: str) -> Long | None:
     return Long(kind="signature", text=given, where=f"{where}.signature")
 
 
+def _says_something(part: Mapping[str, Any]) -> bool:
+    return "text" not in part or bool(part["text"].strip())
+
+
 def _part(content: Any, where: str) -> dict[str, Any]:
     kind = content.get("type") if isinstance(content, Mapping) else None
     if kind == "text":
@@ -249,7 +255,10 @@ def _config(body: Mapping[str, Any], shape: Mapping[str, str]) -> dict[str, Any]
     if "thinking_summaries" in given:
         asked = _one_of(given["thinking_summaries"], f"{where}.thinking_summaries", _SUMMARIES)
         thinking["includeThoughts"] = asked == "auto"
-    image = _shape(given.get("image_config", {}), f"{where}.image_config")
+    older = given.get("image_config", {})
+    if older.get("delivery") is not None:
+        raise not_served(f"{where}.image_config.delivery", "Say it in response_format.")
+    image = _shape(older, f"{where}.image_config")
     both = {**image, **shape}
     if any(both[name] != value for name, value in image.items()):
         raise bad(f"'{where}.image_config' and 'response_format' contradict each other.")

@@ -16,7 +16,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from heliograph.jobs import Job, JobState
 from heliograph.planning.load import catalogue
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.gateway import Gateway
-from heliograph.server.gemini.asking import Asked, as_request
+from heliograph.server.gemini.asking import Asked, as_request, layout
 from heliograph.server.gemini.envelope import JSON, bad, dump
 from heliograph.server.gemini.inbox import Inbox, Incoming, receive
 from heliograph.server.gemini.interactions.envelope import PREFIX, not_served
@@ -100,8 +100,7 @@ class Interactions:
                 return await self._submit(call, files)
             # the files belong to the errand from now on, which outlives this request
             task = self._errands.begin(self._perform(call), files.pop_all())
-        key = (call.caller.user.id, call.digest)
-        async with self._left.watching(request, key, call.wanted.session):
+        async with self._watching(call):
             try:
                 done = await asyncio.shield(task)
             except Refused as error:
@@ -109,6 +108,13 @@ class Interactions:
         headers = spend_headers(done, await self._gateway.purse.left(call.caller))
         record = done.results[0].record
         return await self._answer(call.request, done.job, record, headers)
+
+    def _watching(self, call: _Call) -> AbstractAsyncContextManager[None]:
+        """Whether the client leaves; one with an idempotency key is known again by that."""
+        if manner(call.request.headers).key is not None:
+            return nullcontext()
+        key = (call.caller.user.id, call.digest)
+        return self._left.watching(call.request, key, call.wanted.session)
 
     async def _perform(self, call: _Call) -> Done:
         done = await self._gateway.perform(self._errand(call))
@@ -165,6 +171,7 @@ class Interactions:
 
     async def _read(self, request: Request, files: ExitStack) -> _Call:
         self._inbox.sweep()
+        await self._uploads.sweep()
         folder = files.enter_context(self._inbox.folder())
         settings = self._gateway.settings
         limit = min(settings.server_body_limit, catalogue().limits.inline_bytes)
@@ -174,8 +181,9 @@ class Interactions:
         previous = await self._previous(caller, wish.previous)
         wanted = await asyncio.to_thread(self._understood, request, incoming, wish)
         digest = await asyncio.to_thread(_digest, wish, wanted)
-        again = self._left.taken((caller.user.id, digest))
         key = manner(request.headers).key
+        # a key says itself what it repeats, and a body without it is another request
+        again = self._left.taken((caller.user.id, digest)) if key is None else None
         if wish.is_session:
             session = again or _session_of(caller, key)
             if previous is not None and previous.owner == caller.user.id:
@@ -191,7 +199,7 @@ class Interactions:
             wish=wish,
             wanted=wanted,
             digest=digest,
-            rejoins=again is not None and key is None,
+            rejoins=again is not None,
         )
 
     def _understood(self, request: Request, incoming: Incoming, wish: Wish) -> Wanted:
@@ -204,9 +212,11 @@ class Interactions:
         )
         strict = self._gateway.settings.server_mismatch == "error"
         wanted = as_request(asked, stream=False, strict=strict)
-        # only turns that the client tells itself have to go as they came
-        verbatim = wanted.verbatim if wish.tells_turns else None
-        return replace(wanted, verbatim=verbatim, fresh=True)
+        if wish.tells_turns:
+            return replace(wanted, fresh=True)  # the whole body goes as it came
+        return replace(
+            wanted, verbatim=None, layout=layout(wish.message["contents"][-1]), fresh=True
+        )
 
     async def _previous(self, caller: Caller, named: str | None) -> Record | None:
         """The record to go on from."""
@@ -236,7 +246,8 @@ class Interactions:
         if request.query_params.get("stream", "false").lower() != "false":
             raise not_served("stream", "Ask again until the interaction has ended.")
         job = await self._job(request.state.caller, request.path_params["interaction"])
-        return await self._answer(request, job, await self._record_of(job), with_input=True)
+        with_input = request.query_params.get("include_input", "").lower() == "true"
+        return await self._answer(request, job, await self._record_of(job), with_input=with_input)
 
     async def cancel(self, request: Request) -> Response:
         """POST interactions/ID/cancel; only what was not sent yet can be cancelled."""

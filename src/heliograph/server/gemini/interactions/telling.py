@@ -12,6 +12,7 @@ from typing import Any
 from heliograph.errors import PolicyBlocked, revived
 from heliograph.jobs import Job, JobState
 from heliograph.server.gemini.answer import Answer, AnswerPart
+from heliograph.server.gemini.asking import WORDLESS
 from heliograph.server.gemini.interactions.envelope import PREFIX, sentence
 from heliograph.types import KeptImage, Record, Role
 
@@ -141,13 +142,22 @@ class _Steps:
             yield signature, contents
 
     def _input(self) -> Iterator[dict[str, Any]]:
-        record = self.what.record
-        listed = record.request.get("references") if record else ()
-        for each in listed or ():
-            if each.get("key") and each.get("role") is None:
-                data = self._file(each["key"], "image")
-                yield {"type": "image", "mime_type": each.get("media_type"), "data": data}
-        yield {"type": "text", "text": record.prompt if record else self.what.job.prompt}
+        """What the user said, in the order in which it was sent; pictures from its record alone."""
+        record, job = self.what.record, self.what.job
+        facts: Mapping[str, Any] = record.request if record else job.request or {}
+        listed = facts.get("references") if record else None
+        pictures = [p for p in listed or () if p.get("key") and p.get("role") is None]
+        words = [{"text": record.prompt if record else job.prompt}]
+        if record is None and job.prompt == WORDLESS:
+            words = []
+        for said in facts.get("layout") or (*words, *pictures):
+            if said.get("text"):
+                yield {"type": "text", "text": said["text"]}
+                continue
+            picture = next((p for p in pictures if p["sha256"] == said["sha256"]), None)
+            if picture is not None:
+                data = self._file(picture["key"], "image")
+                yield {"type": "image", "mime_type": picture.get("media_type"), "data": data}
 
     def _picture(self, record: Record, image: KeptImage) -> dict[str, Any]:
         content: dict[str, Any] = {"type": "image", "mime_type": image.media_type}

@@ -1,0 +1,46 @@
+"""Pictures that come after their callers were told that they are late."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.holding import holding
+from tests.server.waiting import HANG, until
+from tests.server.whole.conftest import running
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_late_picture_ends_its_job_with_its_cost(
+    tmp_path: Path, emulated: str, *, strict: bool
+) -> None:
+    project = f"late-{strict}"
+    deadlines: dict[str, Any] = {"answer_timeout": 1.0, "late_timeout": HANG}
+    async with (
+        holding(emulated) as held,
+        running(tmp_path / "home", emulated, project, way=held.url, **deadlines) as house,
+    ):
+        headers = {"Idempotency-Key": "order-1"}
+        prompt, asked = "A hare [[fault:silent-1k]]", {"size": "4K"}
+        ours = {"heliograph": {"strict": strict}}
+        held.hold()
+        status, told, _ = await house.ask("anna", prompt, headers, **asked, **ours)
+        assert (status, told["error"]["code"]) == (504, "outcome_unknown")
+        job_id = told["error"]["heliograph"]["job"]
+        held.release()
+        await until(lambda: not house.gateway.works_on(job_id))
+        job = await house.gateway.jobs.job(job_id)
+        assert job is not None
+        (line,) = await house.bill()
+        assert job.cost == line["billed_micro"] > 0
+        async with asyncio.timeout(HANG):
+            status, body, again = await house.ask("anna", prompt, headers, **asked, **ours)
+        assert again["idempotency-replayed"] == "true"
+        if strict:
+            assert (status, body["error"]["code"]) == (502, "size_mismatch")
+            assert job.error is not None
+            assert job.error["charged"] == "yes"
+        else:
+            assert status == 200
+            assert job.sources == ("call",)
+        assert len(await house.bill()) == 1
