@@ -339,6 +339,7 @@ def _old_folders(spool: Path) -> list[Path]:
 
 
 def _clear(folder: Path, home: Path) -> None:
-    with suppress(FileNotFoundError):  # another process clears it as well
+    # what is gone, somebody else clears away as well, and deletes the rest once it lies elsewhere
+    with suppress(FileNotFoundError):
         put_aside(folder, folder.name.partition("-")[0], home)
-    discard(folder)
+        discard(folder)

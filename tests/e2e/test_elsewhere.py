@@ -1,5 +1,7 @@
 """An answer for which the library's disk has no room lies elsewhere, and is taken in from there."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +101,30 @@ async def test_what_arrived_of_an_unknown_outcome_goes_to_quarantine_from_there(
     kept = list((home / "quarantine" / str(caught.value.record_id)).glob("*-body.raw"))
     assert [path for path in kept if path.stat().st_size > 0]
     assert within(rescues) == []
+
+
+async def test_a_stray_that_another_process_puts_aside_is_left_to_it(
+    client: dict[str, object], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncHeliograph(**client) as helio:  # type: ignore[arg-type]
+        stray, theirs = home / "spool" / f"{'7' * 32}-1", tmp_path / "theirs"
+        stray.mkdir()
+        for name in ("body.raw", "part-000"):
+            (stray / name).write_bytes(b"paid for")
+        os.utime(stray, (0, 0))
+        move = shutil.move
+
+        def after_them(path: Path, target: Path) -> None:
+            theirs.mkdir(exist_ok=True)
+            path.rename(theirs / path.name)
+            move(path, target)
+
+        monkeypatch.setattr(shutil, "move", after_them)
+        await helio.recover()
+        assert len(within(theirs)) == 1
+        assert len(within(stray)) == 1, "the other process has not come to it yet"
+        monkeypatch.setattr(shutil, "move", move)
+        os.utime(stray, (0, 0))
+        await helio.recover()
+    assert not stray.exists()
+    assert len(within(home / "quarantine" / ("7" * 32))) == 1

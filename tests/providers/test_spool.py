@@ -3,8 +3,10 @@
 import base64
 import itertools
 import json
+import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -337,3 +339,20 @@ def test_what_is_too_large_on_a_full_disk_is_still_closed(
         with pytest.raises(AnswerTooLarge, match="JSON besides"):
             spool.feed(words[10_000:])
     assert spool.close().skeleton == words
+
+
+def test_a_spool_that_another_process_deletes_meanwhile_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "spool"
+    for name in ("listdir", "scandir"):
+        look = getattr(os, name)
+
+        def deleted_first(path: Any = ".", look: Any = look) -> Any:
+            shutil.rmtree(folder, ignore_errors=True)
+            return look(path)
+
+        monkeypatch.setattr(os, name, deleted_first)
+        spooled(folder / "attempt-1", CHUNKS[:1]).close()
+        assert places_of(folder) == [folder]
+        discard(folder)

@@ -167,7 +167,10 @@ def places_of(spool: Path) -> list[Path]:
     """Every folder that holds something of a call's answer: second places first, the newest
     before the others, and last the spool itself, which need not exist.
     """
-    folders = [spool, *(path for path in spool.glob("*") if path.is_dir())]
+    folders = [spool]
+    # somebody else may clear it away meanwhile; a pattern would look first and then be surprised
+    with contextlib.suppress(FileNotFoundError):
+        folders += [path for path in spool.iterdir() if path.is_dir()]
     folders.sort(key=lambda path: (len(path.name), path.name), reverse=True)
     return [*filter(None, map(_rescue_of, folders)), spool]
 

@@ -1,10 +1,11 @@
 """Who may start a call now, and who waits how long for a turn.
 
 Places are given round robin: each free place goes to the user whose last one is longest ago, so
-that somebody with 10,000 jobs waiting delays others by one place a turn, not by 10,000.
+that somebody with 10,000 jobs waiting delays others by one place a turn, not by 10,000. The keys
+of a user share its turns in the same way.
 
-Invariant: never more places than allowed are taken, in all or by one user; no place is lost,
-whatever is cancelled; and while a place is free nobody waits who may have it.
+Invariant: never more places than allowed are taken, in all, by one user or by one key; no place is
+lost, whatever is cancelled; and while a place is free nobody waits who may have it.
 """
 
 import asyncio
@@ -20,6 +21,16 @@ MEASURED = 64  # places that became free lately; their rate says how long others
 USUAL = 40.0  # seconds that a call takes, while nothing is measured
 STOPPING = 10.0  # seconds until another process of the gateway may answer
 SHORTEST, LONGEST = 1.0, 600.0  # seconds of a Retry-After
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Who asks for a place, and how many it may have at once."""
+
+    user: str
+    most: int  # of the user, with whatever key
+    key: str = ""
+    most_of_key: int | None = None  # None: as many as its user
 
 
 class Place:
@@ -60,18 +71,41 @@ class Turn:
 
 
 @dataclass(eq=False, kw_only=True)
+class _Key:
+    """What one key of a user holds and waits for."""
+
+    held: int = 0
+    # an ordered dictionary, because one that waits may go from the middle
+    waiting: "OrderedDict[asyncio.Future[Place], Share]" = field(default_factory=OrderedDict)
+
+    def has_room(self, share: Share) -> bool:
+        return share.most_of_key is None or self.held < share.most_of_key
+
+
+@dataclass(eq=False, kw_only=True)
 class _User:
     """What one user holds and waits for; forgotten when that is nothing."""
 
     held: int = 0
+    waiting: int = 0
     refused: int = 0  # since the last place became free
-    # an ordered dictionary, because one that waits may go from the middle
-    waiting: "OrderedDict[asyncio.Future[Place], int]" = field(default_factory=OrderedDict)
+    keys: "OrderedDict[str, _Key]" = field(default_factory=OrderedDict)  # next turn first
 
-    @property
-    def may_start(self) -> bool:
-        """Whether its first one waiting only needs a free place."""
-        return bool(self.waiting) and self.held < next(iter(self.waiting.values()))
+    def key(self, name: str) -> _Key:
+        return self.keys.setdefault(name, _Key())
+
+    def ready(self) -> Iterator[str]:
+        """Keys of which the first one waiting only needs a free place; next turn first."""
+        for name, key in self.keys.items():
+            share = next(iter(key.waiting.values()), None)
+            if share is not None and self.held < share.most and key.has_room(share):
+                yield name
+
+    def forget(self, name: str) -> None:
+        """Keep nothing of a key that holds nothing and waits for nothing."""
+        key = self.keys.get(name)
+        if key is not None and not key.held and not key.waiting:
+            del self.keys[name]
 
 
 class Admission:
@@ -115,18 +149,15 @@ class Admission:
         """Turns that are waited for."""
         return self._waiting
 
-    def enter_now(self, user: str, limit: int) -> Place | None:
+    def enter_now(self, share: Share) -> Place | None:
         """A place, if there is one and it is nobody else's turn; None: `enter` would wait.
-
-        Args:
-            limit: places of this user at most.
 
         Raises:
             Busy, TooMany: `enter` would raise it, too.
         """
-        return self._give(user) if self.has_place(user, limit) else None
+        return self._give(share) if self.has_place(share) else None
 
-    def line_up(self, user: str, limit: int) -> "Turn":
+    def line_up(self, share: Share) -> "Turn":
         """A turn, taken in this moment: who has one is not refused any more.
 
         Raises:
@@ -134,17 +165,18 @@ class Admission:
             TooMany: as many of this user wait as may.
         """
         mine: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        place = self.enter_now(user, limit)
+        place = self.enter_now(share)
         if place is not None:
             mine.set_result(place)
         else:
-            known = self._users.setdefault(user, _User())
-            known.waiting[mine] = limit
+            known = self._users.setdefault(share.user, _User())
+            known.key(share.key).waiting[mine] = share
+            known.waiting += 1
             self._waiting += 1
-            self._line_up(user)
-        return Turn(mine, lambda: self._give_up(user, mine))
+            self._line_up(share)
+        return Turn(mine, lambda: self._give_up(share, mine))
 
-    def has_place(self, user: str, limit: int) -> bool:
+    def has_place(self, share: Share) -> bool:
         """Whether `enter_now` would give a place now; nothing is taken.
 
         Raises:
@@ -152,21 +184,22 @@ class Admission:
         """
         if self._is_closed:
             raise _stopping()
-        known = self._users.get(user) or _User()
+        known = self._users.get(share.user) or _User()
+        key = known.keys.get(share.key) or _Key()
         # nobody who may start waits while a place is free, so one's own turns are all to look at
-        if self._free and known.held < limit and not known.waiting:
+        if self._free and known.held < share.most and key.has_room(share) and not key.waiting:
             return True
         self._refuse_full(known)
         return False
 
-    async def enter(self, user: str, limit: int) -> Place:
+    async def enter(self, share: Share) -> Place:
         """A place, after a fair turn.
 
         Raises:
             Busy: as many wait as may, or the gateway stops.
             TooMany: as many of this user wait as may.
         """
-        return await self.line_up(user, limit).place()
+        return await self.line_up(share).place()
 
     async def drained(self) -> None:
         """Returns when no place is taken."""
@@ -176,64 +209,79 @@ class Admission:
         """Give no place any more; who waits gets `Busy`."""
         self._is_closed = True
         for known in self._users.values():
-            for future in known.waiting:
-                if not future.done():
-                    future.set_exception(_stopping())
-            known.waiting.clear()
+            for name, key in list(known.keys.items()):
+                for future in key.waiting:
+                    if not future.done():
+                        future.set_exception(_stopping())
+                key.waiting.clear()
+                known.forget(name)
+            known.waiting = 0
         self._users = {name: known for name, known in self._users.items() if known.held}
         self._turns.clear()
         self._waiting = 0
 
-    def _give_up(self, user: str, mine: "asyncio.Future[Place]") -> None:
-        known = self._users.get(user)
-        if known is not None and mine in known.waiting:
-            del known.waiting[mine]
+    def _give_up(self, share: Share, mine: "asyncio.Future[Place]") -> None:
+        known = self._users.get(share.user)
+        key = None if known is None else known.keys.get(share.key)
+        if known is not None and key is not None and mine in key.waiting:
+            del key.waiting[mine]
+            known.waiting -= 1
             self._waiting -= 1
-            self._hand_out(user)
+            self._hand_out(share)
         elif mine.done() and not mine.cancelled() and mine.exception() is None:
             mine.result().leave()  # it came while its waiter went
 
-    def _give(self, user: str) -> Place:
+    def _give(self, share: Share) -> Place:
         self._free -= 1
-        self._users.setdefault(user, _User()).held += 1
+        known = self._users.setdefault(share.user, _User())
+        known.held += 1
+        known.key(share.key).held += 1
         self._empty.clear()
-        return Place(lambda: self._take_back(user))
+        return Place(lambda: self._take_back(share))
 
-    def _take_back(self, user: str) -> None:
+    def _take_back(self, share: Share) -> None:
         self._free += 1
-        known = self._users[user]
+        known = self._users[share.user]
         known.held -= 1
+        known.keys[share.key].held -= 1
         self._freed.append(self._clock())
         self._refused = max(0, self._refused - 1)
         known.refused = max(0, known.refused - 1)
-        self._hand_out(user)
+        self._hand_out(share)
         if self._free == self._at_once:
             self._empty.set()
             self._freed.clear()  # a quiet hour is no sign of slow calls
 
-    def _hand_out(self, changed: str) -> None:
+    def _hand_out(self, changed: Share) -> None:
         """Give free places to those whose turn it is, after something changed for one user."""
         self._line_up(changed)
         while self._free and self._turns:
             user, _ = self._turns.popitem(last=False)
             known = self._users[user]
-            mine, _ = known.waiting.popitem(last=False)
+            name = next(known.ready())
+            known.keys.move_to_end(name)
+            mine, share = known.keys[name].waiting.popitem(last=False)
+            known.waiting -= 1
             self._waiting -= 1
             if not mine.done():  # a cancelled one has only not come round to say so
-                mine.set_result(self._give(user))
-            self._line_up(user)
+                mine.set_result(self._give(share))
+            self._line_up(share)
 
-    def _line_up(self, user: str) -> None:
+    def _line_up(self, changed: Share) -> None:
+        user = changed.user
         known = self._users.get(user)
-        if known is not None and known.may_start:
+        if known is None:
+            return
+        known.forget(changed.key)
+        if next(known.ready(), None) is not None:
             self._turns.setdefault(user, None)
             return
         self._turns.pop(user, None)
-        if known is not None and not known.held and not known.waiting:
+        if not known.keys:
             del self._users[user]
 
     def _refuse_full(self, known: _User) -> None:
-        if len(known.waiting) >= self._most_of_user:
+        if known.waiting >= self._most_of_user:
             known.refused += 1
             # its share of what becomes free, as turns go round
             sharing = sum(1 for _ in self._sharing()) or 1

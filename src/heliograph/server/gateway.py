@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from heliograph.accounts import ApiKey, User
 from heliograph.calls import unbroken
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import (
@@ -28,7 +29,7 @@ from heliograph.jobs import Job, JobState, moved
 from heliograph.library import Store
 from heliograph.pipeline import Order
 from heliograph.ports import Accounts, Event, Jobs, Observer
-from heliograph.server.admission import Admission, Turn
+from heliograph.server.admission import Admission, Share, Turn
 from heliograph.server.caller import Caller, Done, Errand
 from heliograph.server.events import FINISHED, Hub, ignore
 from heliograph.server.faults import Busy, is_final
@@ -220,9 +221,10 @@ class Gateway:
         if self.is_draining:
             raise Busy("The gateway is stopping.", retry_after=10.0)
         caller = errand.caller
+        share = self._share(caller.user, caller.key)
         if errand.key is None and not errand.retries:
             # a refusal that is certain need not be planned first; nothing that is there is joined
-            self.admission.has_place(caller.user.id, self._at_once(caller))
+            self.admission.has_place(share)
         asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
         order = self.purse.shared(await self.client.order(asked), errand.count)
         await self.purse.refuse_too_dear(order.plan, errand.count)
@@ -230,7 +232,7 @@ class Gateway:
         under_way = sum(run.weight for run in self._runs.values())
         await refuse_low_disk(self.store.home, under_way + weight)
         # before the job is written down: what is refused leaves none behind
-        turn = self.admission.line_up(caller.user.id, self._at_once(caller))
+        turn = self.admission.line_up(share)
         state = JobState.RUNNING if turn.has_come else JobState.QUEUED
         try:
             job = await new_job(errand, order, state, self.store, simulated=self.simulated)
@@ -241,7 +243,7 @@ class Gateway:
             turn.give_up()
             raise
         if there is None:
-            return job, self._start(job, order, turn, caller), order
+            return job, self._start(job, order, share, turn), order
         turn.give_up()
         return there, self._join(there, job, errand), order
 
@@ -252,24 +254,29 @@ class Gateway:
             raise key_in_use(there)
         return self._runs.get(there.id)
 
-    def _at_once(self, caller: Caller) -> int:
-        own = [limits.at_once for limits in (caller.user.limits, caller.key.limits)]
-        return min((n for n in own if n is not None), default=self.settings.server_user_at_once)
+    def _share(self, user: User | None, key: ApiKey | None) -> Share:
+        """What one may have at once; of a key that is gone, as much as its user."""
+        own = None if user is None else user.limits.at_once
+        return Share(
+            user="" if user is None else user.id,
+            most=self.settings.server_user_at_once if own is None else own,
+            key="" if key is None else key.id,
+            most_of_key=None if key is None else key.limits.at_once,
+        )
 
     # ------------------------------------------------------------ working
 
-    def _start(self, job: Job, order: Order, turn: Turn | None, caller: Caller | None) -> Run:
+    def _start(self, job: Job, order: Order, share: Share, turn: Turn | None = None) -> Run:
         run = Run(
             job=job,
             order=order,
             answer=asyncio.get_running_loop().create_future(),
             weight=len(job.pictures) * expected_bytes(order.plan.size),
-            resumes=caller is None,
+            resumes=turn is None,
         )
         self._runs[job.id] = run
         self.hub.begin(job.id, job.pictures, run.heard)
-        limit = self._at_once(caller) if caller else self.settings.server_user_at_once
-        run.task = asyncio.ensure_future(self._work(run, order, turn, limit))
+        run.task = asyncio.ensure_future(self._work(run, order, share, turn))
 
         def over(task: "asyncio.Task[None]") -> None:
             del self._runs[job.id]
@@ -288,13 +295,13 @@ class Gateway:
         run.task.add_done_callback(over)
         return run
 
-    async def _work(self, run: Run, order: Order, turn: Turn | None, limit: int) -> None:
+    async def _work(self, run: Run, order: Order, share: Share, turn: Turn | None) -> None:
         outcomes: list[Result | HeliographError]
         try:
             outcomes = list(
                 await asyncio.gather(
                     *(
-                        self._picture(run, order, picture, turn if n == 0 else None, limit)
+                        self._picture(run, order, picture, share, turn if n == 0 else None)
                         for n, picture in enumerate(run.job.pictures)
                     )
                 )
@@ -307,12 +314,12 @@ class Gateway:
             await unbroken(self._end(run, outcomes))
 
     async def _picture(
-        self, run: Run, order: Order, picture: str, turn: Turn | None, limit: int
+        self, run: Run, order: Order, picture: str, share: Share, turn: Turn | None
     ) -> Result | HeliographError:
         """One picture of a job, with a place of its own."""
         try:
             begun = time.monotonic()
-            turn = turn or self.admission.line_up(run.job.user, limit)
+            turn = turn or self.admission.line_up(share)
             if not turn.has_come:
                 run.begun.set()  # it waits
             place = await turn.place()
@@ -443,7 +450,10 @@ class Gateway:
 
     async def restart(self, job: Job, request: Request) -> None:
         """Work on a job that another process had begun."""
-        self._start(job, await self.client.order(request), None, None)
+        order = await self.client.order(request)
+        user = await self.accounts.user(job.user)
+        key = None if job.access is None else await self.accounts.key(job.access)
+        self._start(job, order, self._share(user, key))
 
     def begin(self) -> None:
         """Take up what processes that are gone had left, in the background."""

@@ -11,6 +11,7 @@ from tests.server.waiting import until
 
 from heliograph.ledger import default_scopes
 from heliograph.ports import Event
+from heliograph.server.admission import Share
 from heliograph.server.gemini import files
 
 GENERATE = f"/v1beta/models/{PRO}:generateContent"
@@ -112,7 +113,7 @@ async def test_s96_the_queue_of_one_is_not_the_queue_of_others(
 
     async with attacked(tmp_path / "home", emulated, observer=watch, **settings) as house:
         admission = house.gateway.admission
-        held = [admission.enter_now("somebody else", 2) for _ in range(2)]
+        held = [admission.enter_now(Share(user="somebody else", most=2)) for _ in range(2)]
         many = [asyncio.create_task(house.ask("anna", f"a sea {n}")) for n in range(60)]
         await until(lambda: sum(task.done() for task in many) == 40)
         assert {task.result()[0] for task in many if task.done()} == {429}

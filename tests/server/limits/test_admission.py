@@ -12,8 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.server.counting import lines_of
 from tests.server.waiting import HANG
 
-from heliograph.server.admission import Admission, Place
+from heliograph.server.admission import Admission, Place, Share
 from heliograph.server.faults import Busy, TooMany
+
+
+def share(user: str, most: int, key: str = "", most_of_key: int | None = None) -> Share:
+    return Share(user=user, most=most, key=key, most_of_key=most_of_key)
 
 
 async def settle() -> None:
@@ -31,8 +35,8 @@ class Turns(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.at_once, self.most, self.most_of_user = at_once, waiting, user_waiting
         self.admission = Admission(at_once, waiting, user_waiting)
-        self.held: list[tuple[str, Place]] = []
-        self.tasks: list[tuple[str, int, asyncio.Task[Place]]] = []
+        self.held: list[tuple[Share, Place]] = []
+        self.tasks: list[tuple[Share, asyncio.Task[Place]]] = []
         self.closed = False
 
     def run(self, what: Any) -> Any:
@@ -40,36 +44,52 @@ class Turns(RuleBasedStateMachine):
 
     def gather(self) -> None:
         self.run(settle())
-        for user, _, task in [t for t in self.tasks if t[2].done()]:
+        for wanted, task in [t for t in self.tasks if t[1].done()]:
             if not task.cancelled() and task.exception() is None:
-                self.held.append((user, task.result()))
-        self.tasks = [t for t in self.tasks if not t[2].done()]
+                self.held.append((wanted, task.result()))
+        self.tasks = [t for t in self.tasks if not t[1].done()]
 
-    def count(self, user: str) -> int:
-        return sum(1 for name, _ in self.held if name == user)
+    def has_room(self, wanted: Share) -> bool:
+        of_user = [held for held, _ in self.held if held.user == wanted.user]
+        of_key = [held for held in of_user if held.key == wanted.key]
+        return (
+            len(self.held) < self.at_once
+            and len(of_user) < wanted.most
+            and (wanted.most_of_key is None or len(of_key) < wanted.most_of_key)
+        )
 
-    @rule(user=st.sampled_from("abc"), limit=st.integers(1, 3), now=st.booleans())
-    def come(self, user: str, limit: int, now: bool) -> None:
-        mine = sum(1 for name, _, _ in self.tasks if name == user)
-        fits = len(self.held) < self.at_once and self.count(user) < limit and not mine
+    @rule(
+        wanted=st.builds(
+            share,
+            st.sampled_from("abc"),
+            st.integers(1, 3),
+            st.sampled_from("xy"),
+            st.none() | st.integers(1, 2),
+        ),
+        now=st.booleans(),
+    )
+    def come(self, wanted: Share, now: bool) -> None:
+        of_user = [waits for waits, _ in self.tasks if waits.user == wanted.user]
+        mine = len(of_user)
+        fits = self.has_room(wanted) and all(waits.key != wanted.key for waits in of_user)
         full = len(self.tasks) >= self.most or mine >= self.most_of_user
 
         async def enter() -> Place:
-            return await self.admission.enter(user, limit)
+            return await self.admission.enter(wanted)
 
         if self.closed or (full and not fits):
             kind = Busy if self.closed or mine < self.most_of_user else TooMany
             with pytest.raises(kind) as caught:
-                self.admission.enter_now(user, limit) if now else self.run(enter())
+                self.admission.enter_now(wanted) if now else self.run(enter())
             assert caught.value.retry_after is not None
             assert 1 <= caught.value.retry_after <= 600
         elif now:
-            place = self.admission.enter_now(user, limit)
+            place = self.admission.enter_now(wanted)
             assert (place is not None) is fits
             if place is not None:
-                self.held.append((user, place))
+                self.held.append((wanted, place))
         else:
-            self.tasks.append((user, limit, self.loop.create_task(enter())))
+            self.tasks.append((wanted, self.loop.create_task(enter())))
             self.gather()
 
     @rule(data=st.data(), twice=st.booleans())
@@ -85,7 +105,7 @@ class Turns(RuleBasedStateMachine):
     def give_up(self, data: st.DataObject, leaves: bool) -> None:
         if not self.tasks:
             return
-        _, _, task = self.tasks[data.draw(st.integers(0, len(self.tasks) - 1))]
+        _, task = self.tasks[data.draw(st.integers(0, len(self.tasks) - 1))]
         if leaves and self.held:
             # in the same turn of the loop, so that the place may already be on its way
             self.held.pop()[1].leave()
@@ -97,7 +117,7 @@ class Turns(RuleBasedStateMachine):
         if len(self.held) > 1:
             self.admission.close()
             self.closed = True
-            waiting = [task for _, _, task in self.tasks]
+            waiting = [task for _, task in self.tasks]
             self.gather()
             assert all(isinstance(task.exception(), Busy) for task in waiting)
 
@@ -108,12 +128,11 @@ class Turns(RuleBasedStateMachine):
         self.gather()
         assert self.admission.under_way == len(self.held) <= self.at_once
         assert self.admission.waiting == len(self.tasks) <= self.most
-        # nobody waits who may start: of each user, the first one
-        first: dict[str, int] = {}
-        for user, limit, _ in self.tasks:
-            first.setdefault(user, limit)
-        free = len(self.held) < self.at_once
-        assert not any(free and self.count(user) < limit for user, limit in first.items())
+        # nobody waits who may start: of each key, the first one
+        first: dict[tuple[str, str], Share] = {}
+        for waits, _ in self.tasks:
+            first.setdefault((waits.user, waits.key), waits)
+        assert not any(self.has_room(waits) for waits in first.values())
 
     def teardown(self) -> None:
         if not hasattr(self, "admission"):
@@ -136,7 +155,7 @@ async def test_a_user_never_has_more_than_its_limit() -> None:
     most, now = Counter[str](), Counter[str]()
 
     async def work(user: str, limit: int) -> None:
-        place = await admission.enter(user, limit)
+        place = await admission.enter(share(user, limit))
         now[user] += 1
         most[user] = max(most[user], now[user])
         await asyncio.sleep(0)
@@ -148,16 +167,41 @@ async def test_a_user_never_has_more_than_its_limit() -> None:
     assert 7 <= most["b"] <= 10, "what one may not use, the other gets"
 
 
+async def test_a_key_that_has_its_fill_holds_up_no_other_key_of_its_user() -> None:
+    admission = Admission(10, 100, 100)
+    first = await admission.enter(share("a", 5, "narrow", 1))
+    waits = admission.line_up(share("a", 5, "narrow", 1))
+    assert not waits.has_come
+    others = [admission.line_up(share("a", 5, "wide")) for _ in range(5)]
+    assert [turn.has_come for turn in others] == [True, True, True, True, False], "five in all"
+    first.leave()  # one place of the user is free, and of the narrow key as well
+    assert sorted([waits.has_come, others[-1].has_come]) == [False, True]
+    (await others[0].place()).leave()
+    assert [waits.has_come, others[-1].has_come] == [True, True]
+
+
+async def test_the_keys_of_a_user_take_turns() -> None:
+    admission = Admission(1, 100, 100)
+    place = await admission.enter(share("a", 1, "x"))
+    many = [admission.line_up(share("a", 1, "x")) for _ in range(10)]
+    one = admission.line_up(share("a", 1, "y"))
+    place.leave()
+    assert sum(turn.has_come for turn in (*many, one)) == 1
+    if not one.has_come:
+        (await many[0].place()).leave()
+    assert one.has_come, "not after all ten"
+
+
 async def test_ten_thousand_jobs_of_one_user_hold_up_nobody_else() -> None:
     """S96: what others wait, counted in places that became free, is at most twice of alone."""
     at_once = 4
 
     async def turns(heavy: int) -> list[int]:
         admission = Admission(at_once, 20_000, 20_000)
-        places = [await admission.enter("busy", 1000) for _ in range(at_once)]
-        tasks = [asyncio.ensure_future(admission.enter("heavy", 1000)) for _ in range(heavy)]
+        places = [await admission.enter(share("busy", 1000)) for _ in range(at_once)]
+        tasks = [asyncio.ensure_future(admission.enter(share("heavy", 1000))) for _ in range(heavy)]
         await settle()
-        others = [asyncio.ensure_future(admission.enter("light", 1000)) for _ in range(20)]
+        others = [asyncio.ensure_future(admission.enter(share("light", 1000))) for _ in range(20)]
         await settle()
         freed, waited = 0, list[int]()
         while others:
@@ -198,8 +242,8 @@ async def test_ten_thousand_that_give_up_cost_little(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(loop, "create_future", lambda: Compared(loop=loop))
     monkeypatch.setattr(Compared, "count", 0)
     admission = Admission(1, 20_000, 20_000)
-    place = await admission.enter("a", 1)
-    tasks = [asyncio.ensure_future(admission.enter("a", 1)) for _ in range(10_000)]
+    place = await admission.enter(share("a", 1))
+    tasks = [asyncio.ensure_future(admission.enter(share("a", 1))) for _ in range(10_000)]
     await settle()
     assert admission.waiting == 10_000
     # the last ones first, so that whoever searches from the front passes all the others
@@ -219,13 +263,13 @@ async def test_ten_thousand_that_give_up_cost_little(monkeypatch: pytest.MonkeyP
 async def test_the_time_that_is_told_follows_the_pace() -> None:
     now = [0.0]
     admission = Admission(2, 1, 1, clock=lambda: now[0])
-    places = [await admission.enter("a", 9) for _ in range(2)]
-    task = asyncio.ensure_future(admission.enter("a", 9))
+    places = [await admission.enter(share("a", 9)) for _ in range(2)]
+    task = asyncio.ensure_future(admission.enter(share("a", 9)))
     await settle()
 
     def told(user: str) -> float:
         with pytest.raises((Busy, TooMany)) as caught:
-            admission.enter_now(user, 9)
+            admission.enter_now(share(user, 9))
         assert caught.value.retry_after is not None
         return caught.value.retry_after
 
@@ -236,7 +280,7 @@ async def test_the_time_that_is_told_follows_the_pace() -> None:
         now[0] += 3.0
         places.pop(0).leave()
         places.append(await task)
-        task = asyncio.ensure_future(admission.enter("a", 9))
+        task = asyncio.ensure_future(admission.enter(share("a", 9)))
         await settle()
     assert 2.5 < told("b") < 3.5
     assert told("a") >= 1.0
@@ -251,14 +295,14 @@ async def test_the_time_that_is_told_follows_the_pace() -> None:
 
 async def test_a_turn_is_taken_in_the_moment_it_is_asked_for() -> None:
     admission = Admission(1, 1, 1)
-    first = admission.line_up("a", 9)
+    first = admission.line_up(share("a", 9))
     assert first.has_come
-    second = admission.line_up("b", 9)
+    second = admission.line_up(share("b", 9))
     assert not second.has_come
     with pytest.raises(Busy):
-        admission.line_up("c", 9)
+        admission.line_up(share("c", 9))
     second.give_up()
-    third = admission.line_up("c", 9)
+    third = admission.line_up(share("c", 9))
     first.give_up()  # its place had come already, and goes on
     assert third.has_come
     (await third.place()).leave()
@@ -268,17 +312,17 @@ async def test_a_turn_is_taken_in_the_moment_it_is_asked_for() -> None:
 async def test_closing_ends_the_wait_and_drained_the_work() -> None:
     admission = Admission(1, 10, 10)
     await asyncio.wait_for(admission.drained(), HANG)
-    place = await admission.enter("a", 1)
-    waiting = asyncio.ensure_future(admission.enter("b", 1))
+    place = await admission.enter(share("a", 1))
+    waiting = asyncio.ensure_future(admission.enter(share("b", 1)))
     drained = asyncio.ensure_future(admission.drained())
     await settle()
     admission.close()
-    for new in (admission.enter("a", 1), waiting):
+    for new in (admission.enter(share("a", 1)), waiting):
         with pytest.raises(Busy) as caught:
             await new
         assert caught.value.retry_after == 10.0
     with pytest.raises(Busy):
-        admission.enter_now("c", 1)
+        admission.enter_now(share("c", 1))
     assert not drained.done()
     place.leave()
     place.leave()
@@ -287,12 +331,12 @@ async def test_closing_ends_the_wait_and_drained_the_work() -> None:
 
 async def test_a_place_that_comes_as_its_waiter_goes_is_not_lost() -> None:
     admission = Admission(1, 10, 10)
-    place = await admission.enter("a", 1)
-    task = asyncio.ensure_future(admission.enter("b", 1))
+    place = await admission.enter(share("a", 1))
+    task = asyncio.ensure_future(admission.enter(share("b", 1)))
     await settle()
     place.leave()  # given to b now
     task.cancel()  # which goes before it hears of it
     with contextlib.suppress(asyncio.CancelledError):
         (await task).leave()
     assert admission.under_way == 0
-    assert admission.enter_now("c", 1) is not None
+    assert admission.enter_now(share("c", 1)) is not None
