@@ -73,6 +73,14 @@ async def test_a_worker_killed_while_idle_condemns_no_picture(
         assert (await imager.inspect(good)).intact
 
 
+async def test_a_worker_killed_as_it_starts_is_replaced(imager: VipsImager, good: Path) -> None:
+    job = asyncio.create_task(imager.inspect(good))
+    while not (found := children()):
+        await asyncio.sleep(0)
+    found[0].kill()  # long before it has read its own modules
+    assert (await job).intact
+
+
 async def test_a_worker_killed_at_work_is_replaced(imager: VipsImager, tmp_path: Path) -> None:
     large = saved(tmp_path / "large.jpg", encoded(natural(4096, 2304), "jpeg", quality=90))
     spec = ExportSpec(name="export", format="webp")

@@ -180,14 +180,15 @@ class VipsImager:
     async def _run(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a job, from a second worker if the first one died.
 
-        A worker can die for reasons of its own (killed while idle, out of memory beside another
-        job), and a paid picture must not be called broken for that.
+        A worker can die for reasons of its own (killed while idle or as it started, out of memory
+        beside another job), and a paid picture must not be called broken for that.
         """
         async with self._slots, asyncio.timeout(seconds):
             try:
-                return await self._ask(job)
-            except WorkerDied:
-                return await self._ask(job)
+                try:
+                    return await self._ask(job)
+                except (WorkerDied, NeverStarted):
+                    return await self._ask(job)
             except NeverStarted as error:
                 raise _no_worker(str(error)) from error
 
