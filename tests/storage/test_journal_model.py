@@ -1,7 +1,6 @@
 """The journal against a small model of it: any order of steps, takings-over, budgets and keys."""
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
@@ -44,11 +43,12 @@ class Clock:
 
 
 @cache
-def empty_database() -> Path:
+def empty_database() -> bytes:
     """A migrated database, to be copied."""
-    path = Path(tempfile.mkdtemp(prefix="heliograph-model-")) / "empty.db"
-    asyncio.run(Database(f"sqlite:///{path}").close())
-    return path
+    with tempfile.TemporaryDirectory(prefix="heliograph-model-") as folder:
+        path = Path(folder) / "empty.db"
+        asyncio.run(Database(f"sqlite:///{path}").close())
+        return path.read_bytes()
 
 
 class Model(RuleBasedStateMachine):
@@ -206,7 +206,8 @@ class SqlModel(Model):
 
     def open_desk(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="heliograph-model-")
-        path = Path(shutil.copy(empty_database(), self.folder.name))
+        path = Path(self.folder.name) / "journal.db"
+        path.write_bytes(empty_database())
         database = Database(f"sqlite:///{path}")
         self.books, self.journal = SqlBooks(database), SqlJournal(database, clock=self.clock)
 

@@ -1,6 +1,9 @@
 """What lies in deploy/ fits the program: settings exist, stops have time, images name no host."""
 
 import re
+import shutil
+import subprocess
+import sys
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
@@ -78,3 +81,19 @@ def test_the_settings_file_of_the_unit_may_be_missing(monkeypatch: pytest.Monkey
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     assert str(config_file()) in text
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
+def test_systemd_itself_has_nothing_against_the_unit(tmp_path: Path) -> None:
+    text = (DEPLOY / "heliograph.service").read_text()
+    program = _unit()["ExecStart"].split()[0]
+    copy = tmp_path / "heliograph.service"
+    copy.write_text(text.replace(program, sys.executable))  # one that is installed here
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copy],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
