@@ -212,8 +212,7 @@ class AsyncHeliograph(Library):
         Raises:
             InvalidRequest, CostLimitExceeded: nothing was sent.
             UpstreamError, CredentialRejected: no usable answer; says whether it was charged.
-            OutcomeUnknown: nobody knows; also when the answer is late, which is kept when it
-                still comes: `record_id` finds it.
+            OutcomeUnknown: nobody knows; an answer that is late is kept, `record_id` finds it.
             Refused: a whole answer without an image.
             SizeMismatch: with `strict`, other pixels than asked; the image is kept.
         """
@@ -224,16 +223,16 @@ class AsyncHeliograph(Library):
 
         Args:
             job: 32 hexadecimal digits that become the id of its record, when it needs a call;
-                calls that a dead process made for it are finished first.
+                what a dead process made for it is finished first, and counts.
         """
-        # a request that cannot be sent must not start an emulator or ask for a key
+        # one that cannot be sent must not start an emulator or ask for a key
         return await self.fulfil(await self.order(request), job=job)
 
     async def fulfil(self, order: Order, *, job: str | None = None, resumes: bool = True) -> Result:
         """Like `run`, for an order that `order` gave.
 
         Args:
-            resumes: False for a job that is so new that nobody can have made a call for it.
+            resumes: False for a new job: nobody can have made a call for it.
         """
         order = replace(order, job=job, resumes=resumes and job is not None)
         task = asyncio.current_task()
@@ -241,6 +240,8 @@ class AsyncHeliograph(Library):
             self._running.add(task)
         try:
             tools = await self._open()
+            if order.resumes:
+                await self.recover([order.job or ""])
             order = await pipeline.keep_inputs(order, tools)
             obtained = await self._obtain(order, tools)
             result = await pipeline.deliver(obtained, tools, self._observer)
@@ -363,7 +364,7 @@ class AsyncHeliograph(Library):
         return self._flights.has(job)
 
     async def abandon(self) -> None:
-        """Stop waiting for answers that may be paid for; each is written down as unknown."""
+        """Stop waiting for answers; what has not arrived by then is written down as unknown."""
         await self._flights.abandon()
 
     async def landed(self, job: str) -> None:
@@ -484,11 +485,8 @@ class AsyncHeliograph(Library):
 
 
 def _reused(key: str) -> KeyReused:
-    problem = Problem(
-        field="idempotency_key",
-        value=key,
-        message="belongs to another request already; a key stands for one picture",
-    )
+    message = "belongs to another request already; a key stands for one picture"
+    problem = Problem(field="idempotency_key", value=key, message=message)
     return KeyReused([problem], remedy="Give the new request a key of its own; nothing was sent.")
 
 

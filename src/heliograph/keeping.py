@@ -7,7 +7,6 @@ and no byte that may be paid for is deleted before it lies safe elsewhere.
 import asyncio
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,6 +41,7 @@ from heliograph.planning import CONTEXT_LOST
 from heliograph.ports import Books
 from heliograph.provenance import answer_document, answer_key, files_of, record_of
 from heliograph.providers.spool import discard, places_of
+from heliograph.quarantine import put_aside, quarantine
 from heliograph.storage import (
     plan_from_document,
     record_from_json,
@@ -458,32 +458,6 @@ def _warnings(
 
 def _note(record: Record) -> str | None:
     return record.warnings[0] if record.warnings else None
-
-
-def quarantine(job: str, files: Sequence[Path], home: Path) -> None:
-    """Put paid bytes aside that cannot be delivered; code never deletes or replaces them."""
-    folder = home / "quarantine" / job
-    for file in files:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        rest = file.with_name(file.name + ".rest")
-        for path in (file, rest):
-            if path.exists():
-                # the spool may be on another file system
-                shutil.move(path, _free_name(folder, f"{path.parent.name}-{path.name}"))
-
-
-def put_aside(spool: Path, job: str, home: Path) -> None:
-    """Put a whole spool into quarantine, what may not fit first: the rest is in place then."""
-    for place in places_of(spool):
-        quarantine(job, [path for path in place.rglob("*") if path.is_file()], home)
-
-
-def _free_name(folder: Path, name: str) -> Path:
-    """A name that nothing has: an earlier call of the job may have put its pieces here."""
-    target, number = folder / name, 2
-    while target.exists():
-        target, number = folder / f"{number}-{name}", number + 1
-    return target
 
 
 def spool_of(call: OpenCall, home: Path) -> Path:

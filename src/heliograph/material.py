@@ -17,6 +17,8 @@ from heliograph.calls import Shelf
 from heliograph.errors import InvalidRequest, Problem
 from heliograph.imaging import check_references
 from heliograph.lineage import chain_of, kept_reference, result_of, turns_of
+from heliograph.planning.check import kinds
+from heliograph.planning.findings import Findings
 from heliograph.repaint import (
     DERIVED,
     is_protected,
@@ -58,8 +60,11 @@ def checked(request: Request) -> tuple[Reference, ...]:
     """The caller's own images: what is to be changed first, then the references.
 
     Raises:
-        InvalidRequest: lists every unusable one.
+        InvalidRequest: lists every unusable one, and every field that is of a wrong kind.
     """
+    wrong = Findings(request)
+    kinds(request, wrong)
+    wrong.raise_problems()
     problems: list[Problem] = []
     found: list[Reference] = []
     if request.base is not None:
@@ -113,7 +118,7 @@ async def gather(request: Request, shelf: Shelf, *, simulated: bool) -> Gathered
         material = Material(history=history, notes=notes)
     casts, images = await _casts(request.casts, cast_kind(request.owner), shelf)
     area = await _area(request, own, shelf)
-    marks = () if area is None else (replace(await marked(area, shelf), role="mark"),)
+    marks = () if area is None else (await _mark(area, request, shelf),)
     bases = tuple(r for r in own if r.role == "base")
     others = tuple(r for r in own if r.role != "base")
     return Gathered(
@@ -209,6 +214,8 @@ async def _area(request: Request, own: Sequence[Reference], shelf: Shelf) -> Are
             (mask,) = await asyncio.to_thread(check_references, [request.mask])
         except InvalidRequest as error:
             raise InvalidRequest([replace(p, field="mask") for p in error.problems]) from error
+        if isinstance(request.mask, bytes):
+            mask = replace(mask, name="the mask")
         if mask.media_type != "image/png":
             message = f"is {mask.media_type}; a mask is a PNG, white where the picture may change."
             raise InvalidRequest([Problem(field="mask", value=mask.name, message=message)])
@@ -223,6 +230,12 @@ async def _area(request: Request, own: Sequence[Reference], shelf: Shelf) -> Are
         feather=feather,
         protect=request.protect,
     )
+
+
+async def _mark(area: Area, request: Request, shelf: Shelf) -> Reference:
+    # over the gateway masks come as OpenAI has them, where transparency alone counts
+    strict = request.owner is None
+    return replace(await marked(area, shelf, strict=strict), role="mark")
 
 
 def _nothing_to_change(request: Request) -> Reference:

@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from heliograph.aftermath import begun_before
 from heliograph.cache import Flight, canonical_key, fingerprint
-from heliograph.calls import MOST_CALLS, OpenCall, Shelf, Tools, open_call, unbroken
+from heliograph.calls import OpenCall, Shelf, Tools, open_call, unbroken
 from heliograph.errors import (
     Charged,
     HeliographError,
@@ -50,6 +51,7 @@ from heliograph.planning.cover import enlarges
 from heliograph.planning.failover import fallback_plans
 from heliograph.ports import Event, Imager, Observer
 from heliograph.providers.kinds import POLICY, kind_of, model_is_gone
+from heliograph.recovery import end_given_up
 from heliograph.repaint import protected
 from heliograph.types import (
     Export,
@@ -219,10 +221,13 @@ async def _obtain(
     doubts: list[LedgerLine] = []
     notes: list[str] = []
     plans = list(order.plans)
-    # a job that a dead process had begun goes on with the next number; what it did cost nothing
-    number = len(await tools.journal.calls(job=job, limit=MOST_CALLS)) if order.resumes else 0
+    before = await begun_before(job, tools) if order.resumes else 0
+    if isinstance(before, Record):
+        return Obtained(record=before, plan=order.plan, source="replay")
+    number = before
     while True:
         plan, number = plans[0], number + 1
+        flight.left = bool(doubts)  # all else that was tried before was free
         say = _teller(observer, job)
         say("planned", model=plan.model, size=plan.size, expected_micro=plan.estimate.expected)
         _refuse_full_disk(tools.home)
@@ -323,18 +328,14 @@ async def _end_failed(
 
 
 async def _end_given_up(call: OpenCall, tools: Tools, observer: Observer) -> None:
-    """Nobody waits any more; what has left is written down as unknown."""
+    """Nobody waits any more; of what has left, what is not here is written down as unknown."""
     if not await call.stop():
         # also when the journal says "sent" by now: whoever wrote that was stopped before the byte
         for hold in call.doubts[:1]:
             await keep_doubts(await tools.journal.find_call(str(hold.call_id)), hold, tools)
         await let_go(call, None, "Given up before it was sent.", tools.home)
         return
-    if call.entry.remote is not None:
-        return  # submitted: its answer can still be asked for
-    error = OutcomeUnknown("Given up while waiting.", charged=Charged.UNKNOWN)
-    await write_down_unknown(call, error, tools)
-    observer(Event(name="given up", job=call.entry.job, at=0.0, facts=error.facts))
+    await end_given_up(call, tools, observer)
 
 
 def _may_fall_back(error: HeliographError) -> bool:
@@ -377,6 +378,7 @@ async def deliver(obtained: Obtained, tools: Tools, observer: Observer) -> Resul
         error.facts["simulated"] = record.simulated
         if obtained.source != "call":
             error.charged = _charged(obtained)
+            error.facts["cost_micro"] = 0  # of this request
         raise
     say("exported", files=len(exports))
     return Result(record=record, plan=plan, path=original, exports=exports, source=obtained.source)

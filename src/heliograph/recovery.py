@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.calls import OpenCall, Shelf, reopen
-from heliograph.errors import CallTaken, Charged, HeliographError, StorageError
+from heliograph.errors import (
+    CallTaken,
+    Charged,
+    HeliographError,
+    OutcomeUnknown,
+    StorageError,
+)
 from heliograph.journal import OPEN, UNSENT, CallEntry, Stage, is_overdue, moved
 from heliograph.keeping import (
     finish_stored,
     is_still_to_be_had,
     keep_doubts,
     let_go,
-    put_aside,
     refuse_unmarked,
     spool_of,
     take_in,
@@ -33,8 +38,9 @@ from heliograph.keeping import (
 )
 from heliograph.ports import Event, Observer, Provider
 from heliograph.providers.gemini import Gemini
-from heliograph.providers.rereading import reread_answer
+from heliograph.providers.rereading import lies_whole, reread_answer, submitted_id
 from heliograph.providers.spool import discard
+from heliograph.quarantine import put_aside
 from heliograph.storage import plan_from_document
 from heliograph.types import Reply
 
@@ -43,6 +49,8 @@ MOST = 100_000  # open calls; more than any machine can have in the air
 HOLD_PATIENCE = timedelta(hours=24)  # reliability.md section 4
 OLD_SPOOL = timedelta(minutes=10)
 FIRST_WORD = 3.0  # seconds for an upstream to say how far a submitted call is
+# what may be wrong with one call, and is no reason to leave the others as they are
+TROUBLE = (HeliographError, OSError, ValueError, LookupError, TypeError)
 UPSTREAM_KEEPS = timedelta(days=60)  # Google says 55 days, of paid projects
 
 
@@ -193,18 +201,21 @@ async def recover(
         busy = in_the_air is None or in_the_air(entry.job)
         if (busy if own else entry.owner in living) or questions.has(entry, provider):
             continue
-        remote = await _remote(entry, shelf.home)
-        if remote is not None and entry.stage is Stage.SENT:
-            if provider is None:
-                continue  # only its upstream can tell
-            if provider.upstream == entry.upstream:
+        try:
+            remote, asks = await asyncio.to_thread(_found_out, entry, shelf.home)
+        except TROUBLE as error:
+            _pass_over(entry, error, observer)
+            continue
+        if asks and remote is not None:
+            if provider is not None and provider.upstream == entry.upstream:
                 ask = partial(_finish, entry, shelf, observer, remote)
                 questions.begin(entry, provider, ask)
                 continue
-            if not entry.simulated:
+            # an emulator that is gone knows nothing any more; another upstream, for its time
+            is_gone = provider is not None and entry.simulated
+            if not is_gone and datetime.now(UTC) - entry.begun < UPSTREAM_KEEPS:
                 LOG.info("%s waits for %s, not the upstream now", entry.id, entry.upstream)
-                continue  # its upstream still knows the answer, at no cost
-            # an emulator that is gone knows nothing any more
+                continue
         finished = await _finish(entry, shelf, observer, remote)
         if finished is not None:
             done.append(finished)
@@ -227,46 +238,64 @@ async def _finish(
         await _end(call, shelf, question)
     except CallTaken:
         return None  # somebody else was quicker
-    except (HeliographError, OSError, ValueError, LookupError, TypeError) as error:
-        # one call that cannot be finished must not close the library
-        LOG.warning("call %s could not be finished and stays open: %s", entry.id, error)
-        facts = {"call": entry.id, "why": str(error)}
-        observer(Event(name="not recovered", job=entry.job, at=0.0, facts=facts))
+    except TROUBLE as error:
+        _pass_over(entry, error, observer)
         return None
     entry = call.entry
     if entry.stage.is_open:
         return None  # its upstream is still at work
-    facts = {"call": entry.id, "stage": entry.stage.value}
-    observer(Event(name="recovered", job=entry.job, at=0.0, facts=facts))
+    _tell(entry, observer)
     return Recovered(call_id=entry.id, job=entry.job, stage=entry.stage, note=entry.note)
 
 
-async def _remote(entry: CallEntry, home: Path) -> str | None:
-    """The upstream's id of a call, also when it came but was not written down any more."""
-    if entry.remote is not None or entry.transport == Gemini.transport:
-        return entry.remote
-    from heliograph.providers.interactions import submitted_id
-
-    return await asyncio.to_thread(submitted_id, home / "spool" / entry.spool)
+def _pass_over(entry: CallEntry, error: Exception, observer: Observer) -> None:
+    """One call that cannot be finished must not close the library."""
+    LOG.warning("call %s could not be finished and stays open: %s", entry.id, error)
+    facts = {"call": entry.id, "why": str(error)}
+    observer(Event(name="not recovered", job=entry.job, at=0.0, facts=facts))
 
 
-async def _end(call: OpenCall, shelf: Shelf, question: _Question | None) -> None:
+def _tell(entry: CallEntry, observer: Observer) -> None:
+    facts = {"call": entry.id, "stage": entry.stage.value}
+    observer(Event(name="recovered", job=entry.job, at=0.0, facts=facts))
+
+
+def _found_out(entry: CallEntry, home: Path) -> tuple[str | None, bool]:
+    """The upstream's id of a call, and whether that is to be asked for the answer.
+
+    The id may have come and not be written down any more; and the answer, too.
+    """
+    if entry.transport == Gemini.transport:
+        return entry.remote, False
+    spool = home / "spool" / entry.spool
+    remote = entry.remote or submitted_id(spool)
+    return remote, remote is not None and entry.stage is Stage.SENT and not lies_whole(spool)
+
+
+async def _end(
+    call: OpenCall,
+    shelf: Shelf,
+    question: _Question | None,
+    *,
+    note: str = "Its process ended before the answer was kept; it was taken from the spool.",
+    lost: HeliographError | None = None,
+) -> None:
+    """End a call from what is known of it, or leave it open while that may change.
+
+    Args:
+        note: for the record of an answer that is taken in.
+        lost: what is written down when nobody knows the outcome.
+    """
     entry = call.entry
     if entry.stage in UNSENT:
-        note = "Its process ended before the request had left."
-        await _give_back(call, None, note, shelf)
+        await _give_back(call, None, "Its process ended before the request had left.", shelf)
         return
     if entry.stage is Stage.STORED and await finish_stored(call, shelf):
         return
-    spool = spool_of(call, shelf.home)
     try:
-        if entry.remote is not None and question is not None:
-            answer = await question.ask(call, entry.remote, spool)
-            if answer is None:
-                return
-            reply = answer
-        else:
-            reply = await asyncio.to_thread(reread_answer, spool, entry.transport)
+        reply = await _answer(call, shelf, question)
+        if reply is None:
+            return
         refuse_unmarked(reply, call.plan)
     except HeliographError as error:
         if is_still_to_be_had(error) and datetime.now(UTC) - entry.begun < UPSTREAM_KEEPS:
@@ -276,11 +305,52 @@ async def _end(call: OpenCall, shelf: Shelf, question: _Question | None) -> None
         if error.charged is Charged.NO:
             await _give_back(call, error, f"The upstream had said: {error.what}", shelf)
         else:
-            await write_down_unknown(call, error, shelf)
+            await write_down_unknown(call, lost or error, shelf)
         return
-    note = "Its process ended before the answer was kept; it was taken from the spool."
     reply = replace(reply, attempts=max(1, entry.attempts))
     await take_in(call, reply, shelf, notes=[note])
+
+
+async def _answer(call: OpenCall, shelf: Shelf, question: _Question | None) -> Reply | None:
+    """What a call was answered; None when its upstream is not asked any more."""
+    entry, spool = call.entry, spool_of(call, shelf.home)
+    if entry.remote is None or question is None:
+        return await asyncio.to_thread(reread_answer, spool, entry.transport)
+    try:
+        return await question.ask(call, entry.remote, spool)
+    except StorageError:
+        raise
+    except HeliographError as error:
+        if is_still_to_be_had(error):
+            raise
+        # what the upstream does not know any more may lie here
+        with suppress(HeliographError):
+            return await asyncio.to_thread(reread_answer, spool, entry.transport)
+        raise
+
+
+async def end_given_up(call: OpenCall, shelf: Shelf, observer: Observer) -> None:
+    """End a call of this process that may have left, and that nobody waits for any more.
+
+    What lies here by now counts as it would after a crash. A submitted call stays open: it can
+    still be asked for.
+    """
+    lost = OutcomeUnknown("Given up while waiting.", charged=Charged.UNKNOWN)
+    note = "Nobody waited for it any more; what had arrived was taken from the spool."
+    try:
+        remote, asks = await asyncio.to_thread(_found_out, call.entry, shelf.home)
+        if remote is not None and call.entry.remote is None:
+            await call.submitted(remote)
+        if asks:
+            return
+        await _end(call, shelf, None, note=note, lost=lost)
+    except TROUBLE as error:
+        _pass_over(call.entry, error, observer)
+        return
+    if lost.record_id is not None:
+        observer(Event(name="given up", job=call.entry.job, at=0.0, facts=lost.facts))
+    else:
+        _tell(call.entry, observer)
 
 
 async def _give_back(
@@ -315,15 +385,22 @@ async def _put_aside_strays(shelf: Shelf) -> None:
     others, left by a database that is gone, are put aside whole.
     """
     for folder in await asyncio.to_thread(_old_folders, shelf.home / "spool"):
-        job = folder.name.partition("-")[0]
-        named = {call.id: call for call in await shelf.journal.calls(job=job, limit=MOST)}
-        if any(call.stage.is_open for call in named.values()):
-            continue
-        ended = named.get(folder.name)
-        if ended is not None and not ended.stage.is_doubtful:
-            await asyncio.to_thread(discard, folder)
-        else:
-            await asyncio.to_thread(_clear, folder, shelf.home)
+        try:
+            await _put_aside_stray(folder, shelf)
+        except OSError as error:
+            LOG.warning("the spool %s could not be put aside: %s", folder, error)
+
+
+async def _put_aside_stray(folder: Path, shelf: Shelf) -> None:
+    job = folder.name.partition("-")[0]
+    named = {call.id: call for call in await shelf.journal.calls(job=job, limit=MOST)}
+    if any(call.stage.is_open for call in named.values()):
+        return
+    ended = named.get(folder.name)
+    if ended is not None and not ended.stage.is_doubtful:
+        await asyncio.to_thread(discard, folder)
+    else:
+        await asyncio.to_thread(_clear, folder, shelf.home)
 
 
 def _old_folders(spool: Path) -> list[Path]:

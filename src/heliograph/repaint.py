@@ -205,8 +205,11 @@ async def upright(picture: Reference) -> Reference:
 # ---------------------------------------------------------------- marks
 
 
-async def marked(area: Area, shelf: Shelf) -> Reference:
+async def marked(area: Area, shelf: Shelf, *, strict: bool = False) -> Reference:
     """The picture once more, with the area to change painted in magenta.
+
+    Args:
+        strict: see `AreaShape`.
 
     Raises:
         InvalidRequest: the area does not go with the picture, or the rest of the picture could
@@ -215,6 +218,7 @@ async def marked(area: Area, shelf: Shelf) -> Reference:
     """
     picture = area.picture
     known = f"{picture.sha256} {area.region} {area.mask and area.mask.sha256} {area.protect}"
+    known += " strict" if strict else ""  # one that was refused is not found under another's name
     name = hashlib.sha256(known.encode()).hexdigest()[:32]
     target = shelf.home / DERIVED / "marks" / f"{name}.jpg"
     if not await asyncio.to_thread(_is_whole, target):
@@ -224,13 +228,15 @@ async def marked(area: Area, shelf: Shelf) -> Reference:
                 mask=await asyncio.to_thread(_file, area.mask, folder) if area.mask else None,
                 feather=area.feather,
                 protect=area.protect,
+                strict=strict,
             )
             given = await asyncio.to_thread(_file, picture, folder)
             try:
                 made = await shelf.imager.mark(given, shape, folder)
             except InvalidRequest as error:
+                names = {"base": picture.name, "mask": area.mask.name if area.mask else ""}
                 raise InvalidRequest(
-                    [_called(p, picture.name) for p in error.problems], remedy=error.remedy
+                    [_called(p, names) for p in error.problems], remedy=error.remedy
                 ) from error
             # it is kept under what the picture held when it was checked
             await asyncio.to_thread(_refuse_changed, picture, given)
@@ -239,9 +245,9 @@ async def marked(area: Area, shelf: Shelf) -> Reference:
     return reference
 
 
-def _called(problem: Problem, name: str) -> Problem:
-    """The problem under the name by which the caller knows the picture."""
-    return replace(problem, value=name) if problem.field == "base" else problem
+def _called(problem: Problem, names: Mapping[str, str]) -> Problem:
+    """The problem under the name by which the caller knows the file."""
+    return replace(problem, value=names.get(problem.field) or problem.value)
 
 
 def _file(reference: Reference, folder: Path) -> Path:

@@ -113,6 +113,7 @@ async def test_any_text_comes_back_equal(jobs: Jobs, text: str) -> None:
     assert await jobs.job(text) == job
     again = replace(job, id="again")
     assert await jobs.submit(again) == job
+    assert await jobs.joinable(text, text, NOON) == await jobs.holder(text, text) == job
     assert await jobs.submit(replace(again, key=None), joins_since=NOON) == job
     assert await jobs.jobs(user=text, limit=9) == await jobs.open_jobs(text) == (job,)
     done = moved(job, JobState.DONE, NOON + SECOND)
@@ -209,13 +210,20 @@ async def test_joins_the_newest_equal_job(jobs: Jobs) -> None:
         assert await jobs.submit(job) is None
     new = a_job("new", created=NOON + 9 * SECOND)
     joins = (NOON + 2 * SECOND).astimezone(TOKYO)
+    assert await jobs.joinable("ada", new.mark, joins) == kept["c-running"]
     assert await jobs.submit(new, joins_since=joins) == kept["c-running"]
+    assert await jobs.joinable("eve", new.mark, joins) is None
+    assert await jobs.joinable("ada", "y", joins) is None
     done = moved(kept["c-running"], JobState.FAILED, NOON)  # its error says that it was free
     await jobs.change(kept["c-running"], done)
+    assert await jobs.joinable("ada", new.mark, NOON) == kept["b-done"]
+    assert await jobs.joinable("ada", new.mark, joins) is None
     assert await jobs.submit(new, joins_since=NOON) == kept["b-done"]
     assert await jobs.submit(new, joins_since=joins) is None
     with pytest.raises(ValueError, match="no time zone"):
         await jobs.submit(new, joins_since=NOON.replace(tzinfo=None))
+    with pytest.raises(ValueError, match="no time zone"):
+        await jobs.joinable("ada", new.mark, NOON.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize(
@@ -235,12 +243,14 @@ async def test_a_failure_is_joined_unless_it_was_free(
     kept = a_job(state=JobState.FAILED, error=error, cost=cost)
     await jobs.submit(kept)
     assert kept.may_be_called_again is not joined
+    assert await jobs.joinable("ada", kept.mark, NOON) == (kept if joined else None)
     assert await jobs.submit(a_job("new"), joins_since=NOON) == (kept if joined else None)
 
 
 async def test_of_equal_times_the_last_id_is_joined_and_a_key_comes_first(jobs: Jobs) -> None:
     for job in (a_job("job-2"), a_job("job-3"), a_job("job-1"), keyed("job-0", mark="x")):
         await jobs.submit(job)
+    assert await jobs.joinable("ada", a_job("new").mark, NOON) == a_job("job-3")
     assert await jobs.submit(a_job("new"), joins_since=NOON) == a_job("job-3")
     assert await jobs.submit(keyed("new"), joins_since=NOON) == keyed("job-0", mark="x")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
@@ -42,7 +43,7 @@ class Said:
 
     Args:
         missing: bytes that are announced and never come.
-        lingers: seconds the connection stays open after the last byte.
+        lingers: seconds the connection stays open after the last byte, unless the client leaves.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Upstream:
             writer.write(said.head + said.body)
             await writer.drain()
             self.answered.set()
-            await asyncio.sleep(said.lingers)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(), said.lingers)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:

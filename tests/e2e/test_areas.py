@@ -7,6 +7,7 @@ time of day are all alike, so where a change has to show the words name another.
 import hashlib
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,22 @@ async def test_without_protection_the_model_has_the_last_word(helio: AsyncHeliog
         ({"region": (0, 0, 0, 10)}, "region"),
         ({"region": (0, 0, 10, 10), "feather": 257}, "feather"),
         ({"region": (0, 0, 10, 10), "protect": True, "finish": Finish(format="jpeg")}, "format"),
+        ({"region": "1,2,3,4"}, "region"),
+        ({"region": (1, 2)}, "region"),
+        ({"region": (0.5, 0, 5, 5)}, "region"),
+        ({"region": 5}, "region"),
+        ({"region": (0, 0, 10, True)}, "region"),
+        ({"region": (0, 0, 10, 10), "feather": "8"}, "feather"),
+        ({"region": (0, 0, 10, 10), "feather": 1.5}, "feather"),
+        ({"region": (0, 0, 10, 10), "safety": "x"}, "safety"),
+        ({"region": (0, 0, 10, 10), "safety": {"harassment": 3}}, "safety"),
+        ({"region": (0, 0, 10, 10), "finish": 3}, "finish"),
+        ({"session": 5}, "session"),
+        ({"of": 5}, "of"),
+        ({"mask": 5}, "mask"),
+        ({"references": [5]}, "references"),
+        ({"context": 5}, "context"),
+        ({"casts": [5]}, "casts"),
         ({"protect": True}, "protect"),
         ({"mask": b"no picture"}, "mask"),
         ({"mask": "small"}, "mask"),
@@ -237,4 +254,26 @@ async def test_an_area_that_cannot_be_meant_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidRequest) as caught:
         await helio.edit("A red roof", **options)
     assert {problem.field for problem in caught.value.problems} == {field}
+    assert len(log.sent) == 1
+
+
+@pytest.mark.parametrize("given", ["path", "bytes"])
+async def test_white_paint_on_a_transparent_layer_is_refused_by_the_name_it_was_given(
+    helio: AsyncHeliograph, log: Log, tmp_path: Path, given: str
+) -> None:
+    await helio.generate("A house", size="1K")
+    layer = Image.new("RGBA", (1024, 1024), (0, 0, 0, 0))
+    ImageDraw.Draw(layer).ellipse((300, 300, 700, 600), fill="white")
+    path = tmp_path / "my layer.png"
+    layer.save(path)
+    mask: Path | bytes = path if given == "path" else path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="unclear") as caught:
+            await helio.edit("A pond", mask=mask, protect=True)
+        (problem,) = caught.value.problems
+        named = "my layer.png" if given == "path" else "the mask"
+        assert (problem.field, problem.value) == ("mask", named)
+        # what the gateway has taken as OpenAI means it is refused here all the same
+        request = await helio.sessions.request("A pond", options={"mask": mask, "protect": True})
+        assert (await helio.plan_request(replace(request, owner="a" * 32))).area is not None
     assert len(log.sent) == 1

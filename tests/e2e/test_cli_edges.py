@@ -91,3 +91,48 @@ def test_an_error_does_not_go_to_standard_output_when_standard_error_is_closed()
         timeout=GUARD,
     )
     assert (done.returncode, done.stdout) == (9, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("images", "show", "nope", "--json"), 9),
+        (("images", "show", "nope"), 9),
+        (("nosuch", "--json"), 2),
+        (("generate", "A fox", "-o", "-", "--json"), 2),
+        (("images", "list", "--json"), 0),
+    ],
+)
+@pytest.mark.parametrize("both", [False, True])
+def test_an_error_keeps_its_exit_code_when_nobody_reads_it(
+    words: tuple[str, ...], code: int, *, both: bool
+) -> None:
+    gone, pipe = os.pipe()
+    os.close(gone)
+    try:
+        done = subprocess.run(
+            [HELIOGRAPH, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe if both else subprocess.PIPE,
+            check=False,
+            timeout=GUARD,
+        )
+    finally:
+        os.close(pipe)
+    assert done.returncode == code
+    assert b"Traceback" not in (done.stderr or b"")
+    assert b"BrokenPipe" not in (done.stderr or b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_error_keeps_its_exit_code_when_the_disk_is_full() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [HELIOGRAPH, "images", "show", "nope", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=GUARD,
+        )
+    assert (done.returncode, done.stderr) == (9, b"")

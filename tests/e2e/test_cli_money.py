@@ -450,7 +450,8 @@ def test_a_budget_stops_what_does_not_fit(say: Say, bill: Bill) -> None:
     words = say("budget", "show").out
     assert all(len(line) <= 80 for line in words.splitlines()), words
     assert "% of $5.00" in words
-    assert say("budget", "remove", "tag/ads").code == 0
+    assert say("budget", "remove", "tag/ads", "--json").facts == {"removed": "tag/ads"}
+    assert say("budget", "remove", "tag/ads", "--json").code == 2
     assert say(*FOX, "--tag", "ads").code == 0
 
 

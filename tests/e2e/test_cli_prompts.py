@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Bill, Emulated
+from tests.e2e.saying import Say
+from tests.e2e.test_cli import GUARD, HELIOGRAPH
 
 from heliograph.cli import build_app, with_command
 from heliograph.cli.edge import run as run_command
+from heliograph.cli.wording import MOST_LETTERS
 
 THREE_FOUR_TWO = "A {red|silver|white} fox in {snow|rain|fog|sun}, {ink|oil}"
 
@@ -247,6 +251,42 @@ def test_a_template_as_prompt_file_says_how_it_is_used(run: Run) -> None:
     (problem,) = problems(run("generate", "--prompt-file", "t.toml", "--json"))
     assert "-t t.toml" in problem["message"]
     assert facts(run("estimate", "-t", "t.toml", "--json"))["prompt"] == "A fox"
+
+
+def test_a_prompt_file_has_a_bounded_length(run: Run) -> None:
+    Path("long.txt").write_text("x" * (MOST_LETTERS + 1))
+    (problem,) = problems(run("estimate", "--prompt-file", "long.txt", "--json"))
+    assert (problem["field"], problem["value"]) == ("prompt_file", "long.txt")
+    assert "longer than" in problem["message"]
+    Path("fine.txt").write_bytes(b" A fox\r\nin snow \n")
+    found = facts(run("estimate", "--prompt-file", "fine.txt", "--json"))
+    assert found["prompt"] == "A fox\nin snow"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero")
+def test_a_prompt_file_without_end_is_not_read_whole() -> None:
+    words = f"{HELIOGRAPH} estimate --prompt-file /dev/zero --json"
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -v 4000000; exec {words}"],  # kB, for the case that it is
+        capture_output=True,
+        check=False,
+        timeout=GUARD,
+    )
+    (problem,) = json.loads(done.stdout)["error"]["facts"]["problems"]
+    assert (done.returncode, problem["value"]) == (2, "/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [(("generate", "--size", "1K"), "prompt"), (("edit", "-c", "--size", "1K"), "change")],
+)
+def test_a_prompt_without_end_does_not_come_from_standard_input_either(
+    words: tuple[str, ...], field: str, say: Say
+) -> None:
+    for given, message in ((b"x" * (MOST_LETTERS + 1), "longer than"), (b"\xff", "no text")):
+        problem = say(*words, "--json", stdin=given).problem
+        assert (problem["field"], problem["value"]) == (field, "-")
+        assert message in problem["message"]
 
 
 # ---------------------------------------------------------------- warnings

@@ -294,6 +294,23 @@ def test_what_is_removed_is_out_of_sight_and_comes_back(say: Say, talk: str) -> 
     assert len(say("sessions", "list", "--json").facts) == 1
 
 
+def test_what_is_said_to_bring_a_session_back_does(say: Say, talk: str) -> None:
+    (listed,) = say("sessions", "list", "--json").facts
+    said = say("sessions", "rm", listed["name"]).err
+    words = said.rpartition("heliograph ")[2].split()
+    assert words[:2] == ["sessions", "restore"]
+    assert say(*words).code == 0
+    assert [s["id"] for s in say("sessions", "list", "--json").facts] == [listed["id"]]
+    # the name that lists show does as well, as long as nothing in sight has it
+    say("sessions", "rm", talk)
+    assert say("sessions", "restore", listed["name"]).code == 0
+    say("sessions", "rm", talk)
+    say("generate", listed["name"], "--size", "1K", "-q")
+    other = say("edit", "-c", "at noon", "--json").facts["session"]
+    assert say("sessions", "show", listed["name"], "--json").facts["id"] == other
+    assert "--removed" in say("sessions", "show", "another one", "--json").facts["error"]["remedy"]
+
+
 def test_names_and_stars(say: Say, talk: str) -> None:
     assert say("sessions", "name", talk, "lighthouse").code == 0
     assert say("sessions", "name", "lighthouse", "2", "with boat").code == 0

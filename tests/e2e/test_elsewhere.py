@@ -1,7 +1,6 @@
 """An answer for which the library's disk has no room lies elsewhere, and is taken in from there."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -112,18 +111,19 @@ async def test_a_stray_that_another_process_puts_aside_is_left_to_it(
         for name in ("body.raw", "part-000"):
             (stray / name).write_bytes(b"paid for")
         os.utime(stray, (0, 0))
-        move = shutil.move
+        rename = Path.rename
 
-        def after_them(path: Path, target: Path) -> None:
-            theirs.mkdir(exist_ok=True)
-            path.rename(theirs / path.name)
-            move(path, target)
+        def after_them(path: Path, target: Path) -> Path:
+            if path.parent == stray:
+                theirs.mkdir(exist_ok=True)
+                rename(path, theirs / path.name)
+            return rename(path, target)
 
-        monkeypatch.setattr(shutil, "move", after_them)
+        monkeypatch.setattr(Path, "rename", after_them)
         await helio.recover()
         assert len(within(theirs)) == 1
         assert len(within(stray)) == 1, "the other process has not come to it yet"
-        monkeypatch.setattr(shutil, "move", move)
+        monkeypatch.setattr(Path, "rename", rename)
         os.utime(stray, (0, 0))
         await helio.recover()
     assert not stray.exists()

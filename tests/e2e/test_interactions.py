@@ -231,7 +231,7 @@ async def test_a_model_that_refuses_the_background(
     reply, log = await ask(dial(), tmp_path, "a lake")
     assert size_of(reply) == (1376, 768)
     once = ["intent 1", "sent"]
-    assert log.steps == [*once, *once, "submitted"]
+    assert log.steps == [*once, "failed", *once, "submitted"]
     assert reply.attempts == 2
     assert sum(line["billed_micro"] > 0 for line in bill.lines) == 1
 

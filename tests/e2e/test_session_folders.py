@@ -96,6 +96,45 @@ async def test_a_session_goes_on_in_an_empty_library(
     assert log.last.images("user") == list(two.find("with hat").record.parents)
 
 
+async def test_turns_after_a_move_build_on_each_other_elsewhere_too(
+    opened: Opened, tmp_path: Path
+) -> None:
+    ours, theirs = opened("ours"), opened("theirs")
+    await begun(ours, 2)
+    await ours.sessions.undo()
+    for words in ("A hat", "A scarf"):
+        turn = await ours.edit(words)
+    place = await ours.sessions.export(turn.session.id, tmp_path / "out")
+    tree = await theirs.sessions.import_folder(place)
+    assert tree == turn.session
+    assert (shape(tree), stands_at(tree)) == ({0: None, 1: 0, 2: 1, 3: 1, 4: 3}, 4)
+    for words in ("A pond", "A boat"):
+        turn = await theirs.edit(words)
+    assert shape(turn.session) == shape(tree) | {5: 4, 6: 5}
+    assert stands_at(turn.session) == 6
+
+
+async def test_versions_keep_their_numbers_elsewhere(
+    opened: Opened, folder: Path, tmp_path: Path
+) -> None:
+    document = json.loads((folder / "session.json").read_text())
+    first, *_, last = [version["record"]["record"]["id"] for version in document["versions"]]
+    document["marks"]["numbers"] |= {last: 7, first: 0, "nobody": 9}
+    (folder / "session.json").write_text(json.dumps(document))
+    tree = await opened("theirs").sessions.import_folder(folder)
+    assert [node.number for node in tree.nodes.values()] == [0, 1, 2, 3, 7]
+
+
+async def test_a_move_that_says_not_when_it_was_holds_nothing(opened: Opened, folder: Path) -> None:
+    document = json.loads((folder / "session.json").read_text())
+    assert document["marks"].pop("last")
+    (folder / "session.json").write_text(json.dumps(document))
+    theirs = opened("theirs")
+    assert stands_at(await theirs.sessions.import_folder(folder)) == 4
+    assert shape((await theirs.edit("At night")).session)[5] == 4
+    assert shape((await theirs.edit("At dawn")).session)[6] == 5
+
+
 async def test_nothing_is_paid_by_taking_over(opened: Opened, folder: Path, bill: Bill) -> None:
     calls = len(bill.lines)
     theirs = opened("theirs")

@@ -119,6 +119,33 @@ def test_transparent_is_change_as_in_openai_edits(under: str, tmp_path: Path) ->
     assert weights_of(picture, tmp_path).tobytes() == alpha.point(lambda v: 255 - v).tobytes()
 
 
+@pytest.mark.parametrize("strength", [255, 120, 3])
+@pytest.mark.parametrize("shade", [255, 140])
+def test_light_paint_on_a_transparent_layer_is_unclear_to_the_strict(
+    strength: int, shade: int, tmp_path: Path
+) -> None:
+    layer = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
+    layer.paste((shade, shade, shade, strength), (10, 10, 30, 30))
+    path = saved(tmp_path / "layer.png", encoded(layer, "png"))
+    with pytest.raises(InvalidRequest, match="unclear"):
+        area_weights(AreaShape(mask=path, strict=True), Pixels(60, 40))
+    assert area_weights(AreaShape(mask=path), Pixels(60, 40)).max() == 255
+
+
+@pytest.mark.parametrize("under", ["black", "photo", "nothing"])
+def test_what_can_be_meant_in_one_way_only_is_taken_by_the_strict_too(
+    under: str, tmp_path: Path
+) -> None:
+    picture = natural(60, 40).convert("RGBA")
+    if under != "photo":
+        picture.paste((0, 0, 0, 255), (0, 0, 60, 40))
+    picture.paste((255, 255, 255, 0), (0, 0, 60, 40) if under == "nothing" else (20, 10, 40, 20))
+    path = saved(tmp_path / "mask.png", encoded(picture, "png"))
+    found = area_weights(AreaShape(mask=path, strict=True), Pixels(60, 40))
+    assert found(20, 10) == [255]
+    assert found(0, 0) == [255 if under == "nothing" else 0]
+
+
 def test_unclear_masks_are_refused(tmp_path: Path) -> None:
     both = Image.new("RGBA", (60, 40), (0, 0, 0, 255))
     both.paste((255, 255, 255, 255), (0, 0, 20, 40))

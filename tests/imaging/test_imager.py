@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.imaging.pictures import bytes_of, encoded, natural, saved
+from tests.server.waiting import until
 
 from heliograph.errors import FinishError, StorageError
 from heliograph.imaging import VipsImager
@@ -75,9 +76,7 @@ async def test_a_worker_killed_while_idle_condemns_no_picture(
 
 async def test_a_worker_killed_as_it_starts_is_replaced(imager: VipsImager, good: Path) -> None:
     job = asyncio.create_task(imager.inspect(good))
-    while not (found := children()):
-        await asyncio.sleep(0)
-    found[0].kill()  # long before it has read its own modules
+    (await until(children))[0].kill()  # long before it has read its own modules
     assert (await job).intact
 
 

@@ -9,7 +9,7 @@ from heliograph.errors import InvalidRequest, PriceUnknown, Problem
 from heliograph.planning import plan
 from heliograph.planning.catalogue import Catalogue
 from heliograph.planning.load import catalogue
-from heliograph.types import Finish, Pixels, Plan, Reference, Request
+from heliograph.types import Finish, Given, Pixels, Plan, Reference, Request
 
 NB21, LITE = "gemini-nano-banana-2.1", "gemini-3.1-flash-lite-image"
 
@@ -254,3 +254,19 @@ def test_what_is_too_heavy_for_one_request_goes_through_the_files_api() -> None:
 def test_references_that_are_fine() -> None:
     given = tuple(reference(name=f"{i}.png", source=Path(f"{i}.png")) for i in range(14))
     assert plan(Request(prompt="x"), given).references == given
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session", 5), ("follows", b"ab"), ("context", ["all"]), ("base", 5), ("mask", 5),
+        ("references", (5,)), ("references", (Given(source=b"", role=3),)), ("casts", (5,)),  # type: ignore[arg-type]
+        ("region", "1,2,3,4"), ("region", (1, 2)), ("region", (0.5, 0, 5, 5)),
+        ("feather", "8"), ("feather", 1.5), ("feather", True),
+        ("safety", "x"), ("safety", {"harassment": 1}), ("safety", ["harassment"]),
+        ("finish", 3), ("finish", {"format": "png"}), ("finish", Finish(anchor="top")),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_a_wrong_kind_of_thing_is_a_problem_of_its_field(field: str, value: object) -> None:
+    found = problem(**{field: value})
+    assert (found.field, found.message[:7]) == (field, "must be")

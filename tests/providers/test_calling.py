@@ -36,6 +36,7 @@ from heliograph.providers.calling import Caller, Errand
 from heliograph.providers.gemini import Gemini, encode
 from heliograph.providers.http import Channel, Deadlines, Tell
 from heliograph.providers.pool import Place
+from heliograph.providers.turnstile import Wait
 from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Reply
 
@@ -354,6 +355,27 @@ async def test_a_journal_that_refuses_keeps_the_last_byte(tmp_path: Path) -> Non
             await call(server.url, tmp_path, log=BrokenLog())
         await asyncio.wait_for(done.wait(), GUARD)
     assert received == [1]
+
+
+async def test_a_journal_that_refuses_holds_no_place_of_another_project(tmp_path: Path) -> None:
+    class BrokenLog(MemoryLog):
+        async def failed(self, facts: Mapping[str, object]) -> None:
+            raise StorageError(f"The database is locked: {facts}")
+
+    busy = b'{"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}}'
+    there, plan = Place(project="there"), plan_for()
+    async with serving(says(busy, "503 S")) as server:
+        channels = {place: Channel(server.url, "v1", "k", AMPLE) for place in (HERE, there)}
+        caller = Caller(channels, AMPLE)
+        breaker = caller._pool.lane(there, plan.model).breaker
+        breaker._open(time.monotonic() - 3600)  # so that the next one is its trial
+        (tmp_path / "spool").mkdir()
+        provider = Gemini(caller, simulated=False)
+        with pytest.raises(StorageError, match="locked"):
+            await provider.generate(plan, tmp_path / "spool", BrokenLog(), print)
+        await provider.close()
+        assert len(server.arrivals) == 1
+    assert not isinstance(breaker.may_pass(time.monotonic()), Wait)
 
 
 async def test_a_file_that_is_gone_is_no_failure_of_the_upstream(tmp_path: Path) -> None:

@@ -22,10 +22,9 @@ from heliograph.providers.interactions import (
     encode,
     read_asked,
     read_created,
-    submitted_id,
     unsupported,
 )
-from heliograph.providers.rereading import reread_answer
+from heliograph.providers.rereading import reread_answer, submitted_id
 from heliograph.providers.wire import WireRequest
 from heliograph.types import Signature
 

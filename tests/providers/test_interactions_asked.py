@@ -256,7 +256,7 @@ async def test_a_model_that_refuses_the_background_answers_in_the_front(
     sent = [json.loads(body) for _, _, _, body in server.of("POST")]
     assert [body.get("background") for body in sent] == [True, None, None]
     assert all(body["store"] for body in sent)
-    assert log.steps == ["intent", "sent", *WRITTEN]
+    assert log.steps == ["intent", "sent", "failed", *WRITTEN], "free before the next begins"
     assert reply.attempts == 2
 
 

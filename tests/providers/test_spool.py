@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from heliograph.killpoints import armed
 from heliograph.providers import spool as spool_module
 from heliograph.providers import tap as tap_module
-from heliograph.providers.spool import HEAD, RAW, RESCUE, Spool, discard, places_of, reread
+from heliograph.providers.spool import HEAD, RAW, RESCUE, Spool, discard, places_of, reread, skim
 from heliograph.providers.tap import AnswerTooLarge, Tapped
 from heliograph.providers.wire import WireReply, documents
 
@@ -356,3 +356,23 @@ def test_a_spool_that_another_process_deletes_meanwhile_is_gone(
         spooled(folder / "attempt-1", CHUNKS[:1]).close()
         assert places_of(folder) == [folder]
         discard(folder)
+
+
+@given(cut=st.integers(0, len(BODY)))
+@REUSED
+def test_a_look_at_the_small_parts_says_the_same_and_writes_nothing(
+    cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("skim") / "attempt-1"
+    spooled(folder, [BODY[:cut]]).close()
+    before = sorted(folder.rglob("*"))
+    seen = skim(folder)
+    assert sorted(folder.rglob("*")) == before
+    read = again(folder)
+    assert seen is not None
+    assert (seen.status, seen.headers, seen.tapped.cut) == (200, HEADERS, read.tapped.cut)
+    assert [(s.size > 0) for s in seen.tapped.spools.values()] == [
+        s.size > 0 for s in read.tapped.spools.values()
+    ]
+    blank = re.compile(rb"spool:[0-9a-f]{16}:")
+    assert blank.sub(b"", seen.tapped.skeleton) == blank.sub(b"", read.tapped.skeleton)

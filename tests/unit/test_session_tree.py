@@ -143,8 +143,11 @@ def test_foreign_marks_are_clean_once_and_for_all(marks: dict[str, Any], known: 
     now = NOON + timedelta(seconds=2)
     found = cleaned(marks, known, now)
     assert cleaned(found, known, now) == found
-    assert set(found) <= {"name", "starred", "deleted", "head", "tip", "moved", "nodes"}
-    assert set(found.get("nodes", {})) <= known
+    place = {"head", "tip", "last", "moved"}
+    assert set(found) <= {"name", "starred", "deleted", "nodes", "numbers", *place}
+    assert set(found.get("nodes", {})) | set(found.get("numbers", {})) <= known
+    assert all(type(n) is int and n > 0 for n in found.get("numbers", {}).values())
+    assert len(place & set(found)) in (0, len(place))
     moved = moment(found.get("moved"))
     assert moved is None or moved <= now
     assert (moved is None) == ("head" not in found) == ("tip" not in found)

@@ -129,6 +129,7 @@ def _ended_well(result: Result, prompt: str, key: str | None, timing: tuple[floa
 
 async def read_library(home: Path) -> Ours:
     """Everything that a library's books and folders say, with nobody working in it."""
+    opened = time.time()
     storage = await asyncio.to_thread(open_storage, home)
     try:
         calls = tuple(await storage.journal.calls(limit=MANY))
@@ -150,7 +151,7 @@ async def read_library(home: Path) -> Ours:
         balances=balances,
         findings=tuple(findings),
         blobs=blobs,
-        leftovers=tuple(_leftovers(home)),
+        leftovers=tuple(_leftovers(home, opened)),
         spooled=tuple(sorted(p.name for p in (home / "spool").iterdir() if p.is_dir())),
     )
 
@@ -180,8 +181,9 @@ def age(home: Path) -> None:
         os.utime(path, (then, then))
 
 
-def _leftovers(home: Path) -> list[str]:
-    edge = time.time() - OLD
+def _leftovers(home: Path, opened: float) -> list[str]:
+    # the opening clears away what is old by then; to read a large library takes its time
+    edge = opened - OLD
     return [
         str(path.relative_to(home))
         for folder in ASIDE

@@ -77,23 +77,29 @@ def set_(name: str, amount: str, /, *, json: Json = False, home: Path | None = N
 
 
 @app.command(help_epilogue=examples("heliograph budget remove tag/ads"))
-def remove(name: str, /, *, home: Path | None = None) -> int:
+def remove(name: str, /, *, json: Json = False, home: Path | None = None) -> int:
     """Remove a budget; what was spent stays in the ledger.
 
     Args:
         name: total, day, month, tag/NAME, user/NAME or key/ID.
+        json: Print as JSON.
         home: Folder of the library of originals.
     """
 
-    async def work(client: AsyncHeliograph) -> None:
+    async def work(client: AsyncHeliograph) -> str:
         known = tuple(await client.budgets())
-        if await client.set_budget(name, None) not in known:
+        removed = await client.set_budget(name, None)
+        if removed not in known:
             message = "is no budget that is set"
             problem = Problem(field="budget", value=name, message=message, nearest=known)
             raise InvalidRequest([problem])
+        return removed
 
-    run_with(open_library(home), work)
-    print_lines([f"The budget {name} is removed."])
+    removed = run_with(open_library(home), work)
+    if json:
+        print_json({"removed": removed})
+    else:
+        print_lines([f"The budget {name} is removed."])
     return 0
 
 

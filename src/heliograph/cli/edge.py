@@ -4,6 +4,8 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,31 +38,62 @@ def run(app: "App", words: list[str]) -> int:
         result = app(words)
         sys.stdout.flush()
     except CycloptsError as error:
-        _usage(str(error), as_json=as_json)
-        return 2
+        message = str(error)
+        return _after(lambda: _usage(message, as_json=as_json), 2)
     except HeliographError as error:
-        show_error(error, as_json=as_json)
-        return error.exit_code
+        failed = error
+        return _after(lambda: show_error(failed, as_json=as_json), failed.exit_code)
     except KeyboardInterrupt as error:
-        print("Interrupted; what was finished is kept.", file=sys.stderr)
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        interrupted = "Interrupted; what was finished is kept."
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return _after(lambda: print(interrupted, file=sys.stderr), code)
     except BrokenPipeError:
         # the reader has left (`| head`); what was done is done
-        sys.stderr.close()
+        _give_up_writing()
         return 0
     except OSError as error:
-        note(f"error: The output cannot be written ({error}).")
-        note("hint: What was made is kept: `heliograph images list`.")
-        return UNEXPECTED
+        refusal = str(error)
+        return _after(lambda: _unwritable(refusal), UNEXPECTED)
     except Exception:  # noqa: BLE001 - the last edge: a fault of ours must not look like the user's
-        traceback.print_exc()
-        print(
-            "error: This is a fault in Heliograph.\n"
-            "hint: Paid images are kept: `heliograph images list`.",
-            file=sys.stderr,
-        )
-        return UNEXPECTED
+        return _after(_fault, UNEXPECTED)
     return result if isinstance(result, int) else 0
+
+
+def _unwritable(refusal: str) -> None:
+    note(f"error: The output cannot be written ({refusal}).")
+    note("hint: What was made is kept: `heliograph images list`.")
+
+
+def _fault() -> None:
+    traceback.print_exc()
+    print(
+        "error: This is a fault in Heliograph.\n"
+        "hint: Paid images are kept: `heliograph images list`.",
+        file=sys.stderr,
+    )
+
+
+def _after(tell: Callable[[], None], code: int) -> int:
+    """Tell what went wrong, and return its exit code, also where nobody is there to be told."""
+    try:
+        tell()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # the reader has left, or its disk is full
+        _give_up_writing()
+    return code
+
+
+def _give_up_writing() -> None:
+    """Let what is still unwritten go nowhere, or Python complains about it as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):  # a stream without a file of its own
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _open_closed() -> None:

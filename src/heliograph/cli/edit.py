@@ -20,7 +20,7 @@ from heliograph.cli.report import result_facts, searches_of, wire_facts
 from heliograph.cli.screen import note, print_json, size_text
 from heliograph.cli.session import Drain, open_client, patiently, run_with
 from heliograph.cli.session_report import SHORT
-from heliograph.cli.wording import concern_facts, concerns, refused
+from heliograph.cli.wording import concern_facts, concerns, from_stdin, refused
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import RecordNotFound
 from heliograph.money import dollars
@@ -58,7 +58,7 @@ class Changing:
     ] = None
     "Change only this part: x,y,width,height in pixels of the picture."
     mask: Annotated[Path | None, Parameter(group=WHICH)] = None
-    "Change only this part: a PNG, white where the picture may change."
+    "Change only this part: a black PNG, white or transparent where the picture may change."
     protect: Annotated[Flag, Parameter(group=WHICH)] = False
     "Put back every pixel outside of the region or mask as it was; the file is a PNG."
     feather: Annotated[int | None, Parameter(group=WHICH)] = None
@@ -323,7 +323,7 @@ def _change(change: str | None, *, stdin_taken: bool) -> str:
         raise refused("change", "-", "cannot come from standard input together with an image")
     if sys.stdin.isatty():
         raise refused("change", "", 'is missing: say what is to be different, "make it night"')
-    return sys.stdin.read().strip()
+    return from_stdin("change")
 
 
 def _region(text: str) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from heliograph.cli import examples
 from heliograph.cli.ask import Finishing, Flag, refuse_limit
-from heliograph.cli.naming import destination, write_files
+from heliograph.cli.naming import destination, refuse_library, write_files
 from heliograph.cli.report import (
     VERDICT_WORDS,
     Searches,
@@ -155,6 +155,7 @@ def export(
         home: Folder of the library of originals.
     """
     where = destination(output)
+    refuse_library(where)
     options = finishing.options(where.suffix)
 
     async def work(client: AsyncHeliograph) -> tuple[Record, Path, tuple[Export, ...]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heliograph.errors import Charged, InvalidRequest, Problem, StorageError, WouldOverwrite
-from heliograph.placing import place
+from heliograph.placing import place, refuse_own
 from heliograph.types import Export, Record
 
 SLUG_LENGTH = 48
@@ -74,9 +74,10 @@ def refuse_taken(
 
     Raises:
         WouldOverwrite: a file is there and `force` is not set.
-        StorageError: the folder cannot be written to.
+        StorageError: the folder cannot be written to, or is a library's own.
     """
     _refuse_unwritable(where.folder)
+    refuse_library(where)
     if where.stem is None or force:
         return
     suffix = where.suffix or SUFFIXES.get(kind or "jpeg", f".{kind}")
@@ -87,6 +88,12 @@ def refuse_taken(
                 f"{path} exists already; nothing was sent.",
                 remedy="Choose another name, or add --force to replace it.",
             )
+
+
+def refuse_library(where: Destination) -> None:
+    """Raises StorageError where files would go among what a library keeps for itself."""
+    if not where.to_stdout:
+        refuse_own(where.folder / f"{where.stem or 'image'}{where.suffix}")
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -294,11 +294,15 @@ def rm(
         json: Print as JSON.
         home: Folder of the library of originals.
     """
-    code = _marked(session, version, "is out of sight", home, as_json=json, deleted=True)
-    if not json:
-        words = " ".join(word for word in (_quoted(session), version and _quoted(version)) if word)
-        note(f"Nothing was deleted; it comes back with: heliograph sessions restore {words}")
-    return code
+    tree, node = _mark(session, version, home, deleted=True)
+    if json:
+        print_json(session_facts(tree))
+        return 0
+    _tell(tree, node, "is out of sight")
+    # by its id: a session without a name of its own can share what it is shown as
+    words = f"{tree.id[:SHORT]} {node.number}" if node else tree.id[:SHORT]
+    note(f"Nothing was deleted; it comes back with: heliograph sessions restore {words}")
+    return 0
 
 
 @app.command(
@@ -395,10 +399,6 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _quoted(word: str) -> str:
-    return f'"{word}"' if " " in word else word
-
-
 def _none_yet(search: str | None, *, removed: bool) -> str:
     if search or removed:
         return "There is none."
@@ -435,15 +435,25 @@ def _ways_on(tree: Session) -> Iterator[str]:
 def _marked(
     session: str, version: str | None, said: str, home: Path | None, *, as_json: bool, **marks: Any
 ) -> int:
+    tree, node = _mark(session, version, home, **marks)
+    if as_json:
+        print_json(session_facts(tree))
+    else:
+        _tell(tree, node, said)
+    return 0
+
+
+def _mark(
+    session: str, version: str | None, home: Path | None, **marks: Any
+) -> tuple[Session, Node | None]:
     async def work(client: AsyncHeliograph) -> tuple[Session, Node | None]:
         before = await client.sessions.find(session)
         node = before.find(version) if version is not None else None
         return await client.sessions.mark(before.id, node.id if node else None, **marks), node
 
-    tree, node = run_with(open_library(home), work)
-    if as_json:
-        print_json(session_facts(tree))
-        return 0
+    return run_with(open_library(home), work)
+
+
+def _tell(tree: Session, node: Node | None, said: str) -> None:
     what = f"version {node.number} of {_called(tree)}" if node else _called(tree)
     print_lines([f"{what} {said}."], simulated=tree.simulated)
-    return 0

@@ -42,6 +42,8 @@ from heliograph.types import Plan
 PROMPT = Group("Prompt", sort_key=-1)
 SEEDS = 2**31  # a seed that is made up is below this
 MOST_TEXTS = 100  # of one command
+MOST_LETTERS = 1 << 20  # more than any model reads
+TOO_LONG = f"is longer than {MOST_LETTERS} letters, which no model reads"
 
 
 @Parameter(name="*")
@@ -314,13 +316,32 @@ def prompt_of(given: str | None, asked: Source, *, stdin_taken: bool = False) ->
 def _plain(given: str | None, path: Path | None, *, stdin_taken: bool) -> str:
     if path is not None and str(path) != "-":
         try:
-            return path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            with path.open(encoding="utf-8") as file:
+                text = file.read(MOST_LETTERS + 1)
+        except (OSError, ValueError) as error:
             raise refused("prompt_file", str(path), f"cannot be read ({error})") from error
+        if len(text) > MOST_LETTERS:
+            raise refused("prompt_file", str(path), TOO_LONG)
+        return text.strip()
     if given is not None:
         return given
     if stdin_taken:
         raise refused("prompt", "-", "cannot come from standard input together with an image")
     if sys.stdin.isatty():
         raise refused("prompt", "", 'is missing: heliograph generate "A snow leopard"')
-    return sys.stdin.read().strip()
+    return from_stdin("prompt")
+
+
+def from_stdin(field: str) -> str:
+    """The words that come in on standard input.
+
+    Raises:
+        InvalidRequest: they are no prompt any more, or no text.
+    """
+    try:
+        text = sys.stdin.read(MOST_LETTERS + 1)
+    except UnicodeDecodeError as error:
+        raise refused(field, "-", f"is no text ({error})") from error
+    if len(text) > MOST_LETTERS:
+        raise refused(field, "-", TOO_LONG)
+    return text.strip()

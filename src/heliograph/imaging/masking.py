@@ -47,7 +47,7 @@ def area_weights(area: AreaShape, parent: Pixels) -> Any:
         return block.embed(left, top, parent.width, parent.height).copy_memory()
     if area.mask is None:
         raise AssertionError("an area of nothing was found good")
-    return _decode_mask(area.mask, parent)
+    return _decode_mask(area.mask, parent, strict=area.strict)
 
 
 def feathered(weights: Any, feather: int) -> Any:
@@ -105,7 +105,7 @@ def _extent(weights: Any, *, margin: int) -> tuple[int, int, int, int]:
     return left, top, min(weights.width, right) - left, min(weights.height, bottom) - top
 
 
-def _decode_mask(path: Path, parent: Pixels) -> Any:
+def _decode_mask(path: Path, parent: Pixels, *, strict: bool) -> Any:
     try:
         header, _ = examine(path)
         if header.format != "png":
@@ -118,7 +118,7 @@ def _decode_mask(path: Path, parent: Pixels) -> Any:
     if abs(across - down) > RATIO_TOLERANCE * down:
         here = pixels_of(mask)
         raise _refused(path, f"its ratio ({here} px) is not that of the picture ({parent} px)")
-    weights = _weights(mask, path)
+    weights = _weights(mask, path, strict=strict)
     if weights.max() == 0:
         raise _refused(path, "it keeps the whole picture; nothing would be changed")
     if pixels_of(weights) != parent:
@@ -136,8 +136,12 @@ def _resized(weights: Any, parent: Pixels) -> Any:
     return weights.mapim((at * scale).floor(), interpolate=pyvips.Interpolate.new("nearest"))
 
 
-def _weights(mask: Any, path: Path) -> Any:
-    """One band of 8 bits: from the transparency where there is any, else from the shades."""
+def _weights(mask: Any, path: Path, *, strict: bool) -> Any:
+    """One band of 8 bits: from the transparency where there is any, else from the shades.
+
+    Args:
+        strict: refuse light paint on transparency, where white and transparency both say where.
+    """
     if mask.format == "ushort":
         mask = (mask / 257).rint().cast("uchar")
     colours, alpha = mask, None
@@ -153,6 +157,12 @@ def _weights(mask: Any, path: Path) -> Any:
             path,
             "it holds both transparency and black and white, so what shall change is unclear; "
             "save it with one of them",
+        )
+    if strict and grey and _is_light(_shade(colours), alpha):
+        raise _refused(
+            path,
+            "it is white paint on transparency, so what shall change is unclear; put black under "
+            "the white, or erase from a black mask what may change",
         )
     return alpha.invert()
 
@@ -174,6 +184,13 @@ def _is_shaded(shade: Any, alpha: Any) -> bool:
     lightest = seen.ifthenelse(shade, 0).max()
     darkest = seen.ifthenelse(shade, 255).min()
     return bool(lightest - darkest > _SHADED)
+
+
+def _is_light(shade: Any, alpha: Any) -> bool:
+    # of a thin brush the strongest strokes count, however thin
+    seen = alpha * 2 >= max(alpha.max(), 1)
+    darkest = seen.ifthenelse(shade, 255).min()
+    return bool(alpha.max() and darkest >= _SHADED)
 
 
 def _refused(path: Path, why: str) -> InvalidRequest:

@@ -203,6 +203,7 @@ def _area(area: AreaShape) -> dict[str, Any]:
         "mask": _place(area.mask) if area.mask else None,
         "feather": area.feather,
         "protect": area.protect,
+        "strict": area.strict,
     }
 
 
@@ -213,6 +214,7 @@ def _read_area(told: dict[str, Any]) -> AreaShape:
         mask=Path(told["mask"]) if told["mask"] else None,
         feather=told["feather"],
         protect=told["protect"],
+        strict=told["strict"],
     )
 
 

@@ -8,13 +8,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from heliograph.planning import nearest, normalise
 from heliograph.planning.catalogue import Catalogue, Model, PriceRow, Safety
 from heliograph.planning.findings import Findings
 from heliograph.planning.price import Inputs
-from heliograph.types import Request
+from heliograph.types import Anchor, Finish, Given, Request
 
 _TEXTS = ("model", "size", "aspect", "pixels", "use", "system", "thinking", "tier", "ground")
 _INT32 = 2**31
@@ -22,8 +23,62 @@ _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def kinds(asked: Request, found: Findings) -> Request:
+    """`asked` with what is read before planning, or taken apart by it, of the kind that it has to
+    be; what is not is a problem, and left out."""
+    pictures = (str, Path, bytes)
+    given = tuple(each.source if isinstance(each, Given) else each for each in asked.references)
+    names = (each for each in asked.references if isinstance(each, Given))
+    usable: dict[str, Any] = {}
+
+    def needs(name: str, value: object, message: str, *, good: bool, instead: object) -> None:
+        if not good:
+            found.problem(name, value, message)
+            usable[name] = instead
+
+    for name in ("session", "follows", "context"):
+        said: object = getattr(asked, name)
+        good = said is None or isinstance(said, str)
+        needs(name, said, "must be text, or be left out", good=good, instead=None)
+    for name in ("base", "mask"):
+        said = getattr(asked, name)
+        good = said is None or isinstance(said, pictures)
+        needs(name, said, "must be a file or its bytes", good=good, instead=None)
+    good = all(isinstance(each, pictures) for each in given)
+    good = good and all(_is_text(n) for each in names for n in (each.role, each.name))
+    message = "must be files, their bytes, or Given with a role and a name"
+    needs("references", asked.references, message, good=good, instead=())
+    good = all(isinstance(each, str) for each in asked.casts)
+    needs("casts", asked.casts, "must be names", good=good, instead=())
+    message = "must be four whole numbers of pixels: x, y, width, height"
+    needs("region", asked.region, message, good=_is_region(asked.region), instead=None)
+    good = asked.feather is None or type(asked.feather) is int
+    needs("feather", asked.feather, "must be a whole number of px", good=good, instead=None)
+    rules: object = asked.safety
+    good = isinstance(rules, Mapping) and all(
+        isinstance(v, str) for pair in rules.items() for v in pair
+    )
+    message = "must be thresholds by category, all of them text"
+    needs("safety", rules, message, good=good, instead={})
+    finish: object = asked.finish
+    good = isinstance(finish, Finish) and isinstance(finish.anchor, Anchor)
+    needs("finish", finish, "must be a Finish, its anchor an Anchor", good=good, instead=Finish())
+    return replace(asked, **usable)
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_region(value: object) -> bool:
+    if not isinstance(value, tuple | list):
+        return value is None
+    return len(value) == len(("x", "y", "width", "height")) and all(type(v) is int for v in value)
+
+
 def typed(asked: Request, found: Findings) -> Request:
     """`asked` with text in every text field; what is no text, or empty, is a problem."""
+    asked = kinds(asked, found)
     usable: dict[str, Any] = {}
     for name in _TEXTS:
         value: object = getattr(asked, name)

@@ -156,7 +156,7 @@ def _understood(
 ) -> tuple[Request, Model]:
     """The request in catalogue spelling, and the model to hold it against."""
     asked = normalise.request(check.typed(request, found), facts.ratios)
-    asked = replace(asked, safety=check.safety(request.safety, facts.safety, found))
+    asked = replace(asked, safety=check.safety(asked.safety, facts.safety, found))
     wanted = normalise.model(default_model or DEFAULT_MODEL)
     if asked.model is not None:
         wanted = asked.model

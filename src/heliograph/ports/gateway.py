@@ -114,6 +114,10 @@ class Jobs(Protocol):
     async def holder(self, user: str, key: str) -> Job | None:
         """The job that an idempotency key of a user stands for, unless the key has expired."""
 
+    async def joinable(self, user: str, mark: str, since: datetime) -> Job | None:
+        """The job that `submit` would give with `joins_since` for a new one of this user and mark,
+        when that has no key."""
+
     async def jobs(
         self,
         *,

@@ -25,13 +25,15 @@ class AreaShape:
 
     A mask is a PNG in the picture's ratio. Without transparency white is changed, black is kept
     and grey is mixed. With transparency, as in OpenAI's edits, what is transparent is changed,
-    whatever the colours; one that is black and white besides is refused as unclear.
+    whatever the colours; one that is black and white besides is refused as unclear. White paint on
+    a transparent layer is what many draw who mean the white: `strict` refuses that as well.
     """
 
     region: tuple[int, int, int, int] | None = None  # x, y, width, height; px, picture upright
     mask: Path | None = None
     feather: int = 0  # px of soft edge, inside the area; less where the area is narrow
     protect: bool = False  # the rest will be put back, so `mark` refuses what `blend` would
+    strict: bool = False  # refuse light paint on transparency
 
 
 @dataclass(frozen=True, kw_only=True)

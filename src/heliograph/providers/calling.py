@@ -140,12 +140,14 @@ class Caller:
                 trip.succeeded(time.monotonic(), slow=run.is_late)
             return Answered(value=value, place=step.place, attempts=run.attempt)
         except (UpstreamError, CredentialRejected, Refused) as error:
-            is_over = True
             _hide_key(error, channel)
             run.error = error
             following = trip.failed(error, _moment(), self._chance)
+            # the next place is taken already, and must not stay so when this cannot be written
+            is_over = not isinstance(following, Try)
             if error.charged is Charged.NO and not isinstance(following, GiveUp):
                 await run.errand.log.failed(run.failure())
+            is_over = True
             if isinstance(following, Try):
                 facts = {"wait": 0.0, "project": following.place.project}
                 run.tell("retrying", {**run.failure(), **facts})

@@ -6,6 +6,7 @@ are, never by index; an interaction that may still become a picture is never cal
 one that failed is called free only if the API says so.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from heliograph.providers.interaction_errors import (
     refusal,
 )
 from heliograph.providers.interaction_usage import grounding_in, objects, text_in, usage_in
+from heliograph.providers.salvage import closed
 from heliograph.providers.wire import WireReply, documents, spooled
 from heliograph.types import Reply, ReplyImage, ReplyText, Signature, Usage
 
@@ -98,6 +100,15 @@ def answer_of(wire: WireReply) -> Answer:
         remedy="Check the base URL and any proxy on the way.",
         charged=Charged.UNKNOWN,
     )
+
+
+def begun_id(wire: WireReply) -> str | None:
+    """The id in an answer that may have broken off."""
+    try:
+        value = json.loads(closed(wire.tapped.skeleton.decode("utf-8-sig", "replace")))
+    except (ValueError, RecursionError):
+        return None
+    return id_in(value) if isinstance(value, dict) else None
 
 
 # ---------------------------------------------------------------- the answer as a reply

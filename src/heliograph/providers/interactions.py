@@ -8,9 +8,7 @@ answered makes a submitted interaction a failure but its own word.
 
 import asyncio
 import hashlib
-import json
 import random
-import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +35,7 @@ from heliograph.providers.interaction import (
     Answer,
     Link,
     answer_of,
+    begun_id,
     decode,
     id_in,
     nobody_knows,
@@ -46,13 +45,12 @@ from heliograph.providers.interaction import (
 from heliograph.providers.interaction_errors import failure_of, says_unknown
 from heliograph.providers.interaction_request import asking, encode, fetching, unsupported
 from heliograph.providers.pool import Place
-from heliograph.providers.salvage import closed
-from heliograph.providers.spool import RAW, discard, reread
+from heliograph.providers.spool import RAW, discard, numbered
 from heliograph.providers.talk import given
 from heliograph.providers.wire import WireReply, WireRequest
 from heliograph.types import Plan, Reply, ReplyImage, Timing
 
-__all__ = ["Interactions", "Polling", "decode", "encode", "submitted_id", "unsupported"]
+__all__ = ["Interactions", "Polling", "decode", "encode", "unsupported"]
 
 # Google's image models said this in 2026-08, with no code of its own: 400 `invalid_request`
 NO_BACKGROUND = "does not support background interactions"
@@ -202,6 +200,8 @@ class Interactions:
             if not in_background or not _needs_foreground(error):
                 raise
             self._foreground.add(plan.model)
+            # free, and known to be before the next attempt is even begun
+            await log.failed({"error": error.code, "what": error.what})
         # requests that were rejected cost nothing and left nothing that counts
         before = await asyncio.to_thread(_forget, spool)
         answered = await self._caller.call(errand(background=False))
@@ -362,7 +362,7 @@ class _Watch:
         """A new folder of a kind; `attempt` is what `rereading` looks at, the newest first."""
 
         def make() -> Path:
-            numbers = [number for number, _ in _numbered(self._spool, kind)]
+            numbers = [number for number, _ in numbered(self._spool, kind)]
             folder = self._spool / f"{kind}-{max(numbers, default=0) + 1}"
             folder.mkdir(parents=True)
             return folder
@@ -374,15 +374,10 @@ class _Watch:
         await asyncio.to_thread(discard, folder)
 
 
-def _numbered(spool: Path, kind: str) -> list[tuple[int, Path]]:
-    found = [(path.name.rpartition("-")[2], path) for path in spool.glob(f"{kind}-*")]
-    return sorted((int(number), path) for number, path in found if number.isdecimal())
-
-
 def _forget(spool: Path) -> int:
-    attempts = _numbered(spool, "attempt")
+    attempts = numbered(spool, "attempt")
     for _, folder in attempts:
-        shutil.rmtree(folder)
+        discard(folder)
     return len(attempts)
 
 
@@ -408,7 +403,7 @@ def read_created(wire: WireReply) -> Created:
     if wire.status != 200:
         raise doubted(failure_of(wire), wire)
     if wire.incomplete or wire.tapped.cut:
-        remote = _begun_id(wire)
+        remote = begun_id(wire)
         reply = understand(wire, decode) if remote is None else None
         return Created(id=remote, answer=None, reply=reply, timing=wire.timing)
     answer = answer_of(wire)
@@ -437,24 +432,6 @@ def read_asked(wire: WireReply, remote: str) -> Answer:
             charged=Charged.UNKNOWN,
         )
     return answer
-
-
-def submitted_id(spool: Path) -> str | None:
-    """The id in what a dead process has spooled, when it had no time to write it down."""
-    for _, folder in reversed(_numbered(spool, "attempt")):
-        wire = reread(folder)
-        if wire is not None and wire.status == 200 and (found := _begun_id(wire)):
-            return found
-    return None
-
-
-def _begun_id(wire: WireReply) -> str | None:
-    """The id in an answer that may have broken off."""
-    try:
-        value = json.loads(closed(wire.tapped.skeleton.decode("utf-8-sig", "replace")))
-    except (ValueError, RecursionError):
-        return None
-    return id_in(value) if isinstance(value, dict) else None
 
 
 def _needs_foreground(error: HeliographError) -> bool:

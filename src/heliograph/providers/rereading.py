@@ -7,10 +7,12 @@ process that received it may have been stopped between any two bytes.
 from pathlib import Path
 
 from heliograph.errors import Charged, HeliographError, OutcomeUnknown
-from heliograph.providers import gemini
+from heliograph.providers import gemini, interaction
 from heliograph.providers.answers import understand
-from heliograph.providers.spool import reread
+from heliograph.providers.spool import numbered, reread, skim
 from heliograph.types import Reply
+
+ATTEMPT = "attempt"  # begins the names of folders with answers, the last of which counts
 
 
 def reread_answer(spool: Path, transport: str) -> Reply:
@@ -24,21 +26,39 @@ def reread_answer(spool: Path, transport: str) -> Reply:
     Raises:
         HeliographError: there is no usable answer; says whether it was charged.
     """
-    attempts = sorted(spool.glob("attempt-*"), key=lambda path: int(path.name[8:]))
-    wire = reread(attempts[-1]) if attempts else None
+    attempts = numbered(spool, ATTEMPT)
+    wire = reread(attempts[-1][1]) if attempts else None
     if wire is None:
         raise _nothing("Nothing of its answer arrived.")
-    decode = gemini.decode
-    if transport != gemini.Gemini.transport:
-        from heliograph.providers import interactions
-
-        decode = interactions.decode
+    decode = gemini.decode if transport == gemini.Gemini.transport else interaction.decode
     try:
         return understand(wire, decode)
     except HeliographError as error:
         if error.charged is Charged.NO:
             raise
         raise _nothing(error.what) from error
+
+
+def submitted_id(spool: Path) -> str | None:
+    """The id in what was spooled, when there was no time to write it down."""
+    for _, folder in reversed(numbered(spool, ATTEMPT)):
+        wire = skim(folder)
+        if wire is not None and wire.status == 200 and (found := interaction.begun_id(wire)):
+            return found
+    return None
+
+
+def lies_whole(spool: Path) -> bool:
+    """Whether the newest answer in a spool is an interaction that has ended, all of it."""
+    attempts = numbered(spool, ATTEMPT)
+    wire = skim(attempts[-1][1]) if attempts else None
+    if wire is None or wire.status != 200 or wire.incomplete or wire.tapped.cut:
+        return False
+    try:
+        interaction.decode(wire)
+    except HeliographError:
+        return False
+    return True
 
 
 def _nothing(why: str) -> OutcomeUnknown:

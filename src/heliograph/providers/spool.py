@@ -181,6 +181,12 @@ def discard(spool: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def numbered(spool: Path, kind: str) -> list[tuple[int, Path]]:
+    """The folders of a kind in a spool, oldest first, with their numbers."""
+    found = [(path.name.rpartition("-")[2], path) for path in spool.glob(f"{kind}-*")]
+    return sorted((int(number), path) for number, path in found if number.isdecimal())
+
+
 def _head_in(folder: Path) -> dict[str, Any] | None:
     try:
         head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
@@ -202,18 +208,34 @@ def reread(folder: Path) -> WireReply | None:
     Whether it is whole is for the reader of its JSON to say: a killed process cannot tell.
     The parts go into a folder of their own, beside what the other process left.
     """
-    # the process may have been killed while it wrote either: the longer one has it all
+    held = _longest(folder)
+    if held is None:
+        return None
+    again = folder / "again"
+    shutil.rmtree(again, ignore_errors=True)
+    again.mkdir()
+    return _reread(held, Tap(again))
+
+
+def skim(folder: Path) -> WireReply | None:
+    """The same without its long strings; nothing is written, so that no full disk is in the way."""
+    held = _longest(folder)
+    return None if held is None else _reread(held, Tap(None))
+
+
+def _longest(folder: Path) -> Path | None:
+    """Of the places of an answer, the one that has it all."""
+    # the process may have been killed while it wrote either
     places = [place for place in (folder, _rescue_of(folder)) if place and _head_in(place)]
-    held = max(places, key=lambda place: _size(place / RAW), default=folder)
+    return max(places, key=lambda place: _size(place / RAW), default=None)
+
+
+def _reread(held: Path, tap: Tap) -> WireReply | None:
     try:
         head = _head_in(held) or {}
         status, headers = int(head["status"]), dict(head["headers"])
     except (ValueError, KeyError, TypeError):
         return None
-    again = folder / "again"
-    shutil.rmtree(again, ignore_errors=True)
-    again.mkdir()
-    tap = Tap(again)
     incomplete = None
     try:
         with (held / RAW).open("rb") as raw:

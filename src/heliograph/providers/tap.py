@@ -11,6 +11,7 @@ diverted (the marker is random), and a spool holds exactly what its string said.
 """
 
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Callable
@@ -175,6 +176,23 @@ class Base64Sink:
         return self._file.write(text)
 
 
+class NowhereSink:
+    """Counts the text of a string, and keeps nothing."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def write(self, text: Text) -> int:
+        """Count a piece."""
+        self._size += len(text)
+        return 0
+
+    def close(self, *, cut: bool) -> Spooled:
+        """How much there was."""
+        defect = "the answer ended inside this string" if cut else None
+        return Spooled(path=Path(os.devnull), size=self._size, sha256="", defect=defect)
+
+
 SINKS: dict[bytes, Callable[[Path], Sink]] = {
     b"data": Base64Sink,
     b"thoughtSignature": TextSink,
@@ -184,9 +202,13 @@ SINKS: dict[bytes, Callable[[Path], Sink]] = {
 
 
 class Tap:
-    """Feed it the body in pieces, then close it."""
+    """Feed it the body in pieces, then close it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: takes the strings that are diverted; None keeps none of them.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._marker = f"spool:{secrets.token_hex(8)}:"
         self._skeleton = bytearray()
@@ -242,7 +264,9 @@ class Tap:
         sink = SINKS.get(bytes(self._string)) if is_value else None
         self._string.clear()
         if sink is not None:
-            self._sink = sink(self._folder / f"part-{len(self._spools):03d}")
+            number = len(self._spools)
+            kept = self._folder and sink(self._folder / f"part-{number:03d}")
+            self._sink = kept or NowhereSink()
         else:
             self._skeleton += b'"'
         return quote + 1

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from heliograph.accounts import ApiKey, User
 from heliograph.calls import unbroken
@@ -46,16 +46,15 @@ from heliograph.server.refusals import (
     too_late,
     unwritten,
 )
-from heliograph.server.requests import new_job
+from heliograph.server.requests import joins_since, mark_of, new_job, standing
 from heliograph.server.resuming import doubt, look_for_orphans
 from heliograph.server.secrets import Secrets
-from heliograph.server.under_way import Answer, Run, worst_of
+from heliograph.server.under_way import Answer, Run, end_of, own
 from heliograph.server.webhooks.sender import Webhooks
 from heliograph.settings import Settings
 from heliograph.types import Record, Request, Result
 
 LOG = logging.getLogger("heliograph.server")
-JOIN_WITHIN = timedelta(minutes=15)  # an SDK's own retry belongs to a request that recent
 # what could not be kept at the end of its job may have been taken in since
 TAKEN_IN_LATER = (StorageError.code, OutcomeUnknown.code)
 LOOK_AGAIN = 0.25  # seconds between looks at a job of another process
@@ -96,6 +95,7 @@ class Gateway:
         self._observer = observer
         self._runs: dict[str, Run] = {}
         self._resuming: asyncio.Task[None] | None = None
+        self.taking: set[str] = set()  # jobs that are being taken up
 
     # ------------------------------------------------------------ asking
 
@@ -111,12 +111,12 @@ class Gateway:
         """
         job, run, order = await self._begin(errand)
         fresh = run is not None and run.order is order
-        if run is not None and not fresh and run.answer.done():
-            # it is late: whoever was first was told so, and who asks again waits for the end
+        # when it is late, whoever was first was told so, and who asks again waits for the end
+        is_late = run is not None and not fresh and run.answer.done()
+        is_bounded = not fresh and errand.wait is not None and not errand.retries
+        if is_late or (is_bounded and job.state.is_open):
             job, run = await self.wait(job.id, errand.wait), None
-        elif not fresh and job.state.is_open and errand.wait is not None and not errand.retries:
-            job, run = await self.wait(job.id, errand.wait), None
-            if job.state.is_open:
+            if is_bounded and job.state.is_open:
                 raise key_in_use(job)
         answer = await self._answer_of(job, run, order)
         if answer.error is not None:
@@ -226,29 +226,43 @@ class Gateway:
             # a refusal that is certain need not be planned first; nothing that is there is joined
             self.admission.has_place(share)
         asked = replace(errand.request, owner=caller.user.id, access=caller.key.id)
-        order = self.purse.shared(await self.client.order(asked), errand.count)
-        await self.purse.refuse_too_dear(order.plan, errand.count)
-        weight = errand.count * expected_bytes(order.plan.size)
-        under_way = sum(run.weight for run in self._runs.values())
-        await refuse_low_disk(self.store.home, under_way + weight)
-        # before the job is written down: what is refused leaves none behind
-        turn = self.admission.line_up(share)
+        order = await self.client.order(asked)
+        mark = mark_of(errand, order, simulated=self.simulated)
+        there = await standing(errand, mark, self.jobs)
+        if there is not None:
+            return there, self._join(there, mark, errand), order
+        try:
+            order = self.purse.shared(order, errand.count)
+            turn = await self._turn(errand, order, share)
+        except HeliographError:
+            # another request of the same key may have been here first, and have taken what is short
+            there = await standing(errand, mark, self.jobs)
+            if there is None:
+                raise
+            return there, self._join(there, mark, errand), order
         state = JobState.RUNNING if turn.has_come else JobState.QUEUED
         try:
-            job = await new_job(errand, order, state, self.store, simulated=self.simulated)
-            implied = errand.retries and errand.key is None  # a key says by itself what is the same
-            since = job.created - JOIN_WITHIN if implied else None
-            there = await self.jobs.submit(job, joins_since=since)
+            job = await new_job(errand, order, state, self.store, mark=mark)
+            there = await self.jobs.submit(job, joins_since=joins_since(errand, job.created))
         except BaseException:
             turn.give_up()
             raise
         if there is None:
             return job, self._start(job, order, share, turn), order
         turn.give_up()
-        return there, self._join(there, job, errand), order
+        return there, self._join(there, mark, errand), order
 
-    def _join(self, there: Job, wanted: Job, errand: Errand) -> Run | None:
-        if there.mark != wanted.mark:
+    async def _turn(self, errand: Errand, order: Order, share: Share) -> Turn:
+        """A turn, once there is money and room for all pictures; before the job is written down,
+        so that what is refused leaves none behind."""
+        await self.purse.refuse_too_dear(order.plan, errand.count)
+        weight = errand.count * expected_bytes(order.plan.size)
+        under_way = sum(run.weight for run in self._runs.values())
+        await refuse_low_disk(self.store.home, under_way + weight)
+        return self.admission.line_up(share)
+
+    def _join(self, there: Job, mark: str, errand: Errand) -> Run | None:
+        if there.mark != mark:
             raise other_request(errand.key or "")
         if there.state.is_open and errand.retries == 0 and errand.wait is None:
             raise key_in_use(there)
@@ -279,6 +293,8 @@ class Gateway:
         run.task = asyncio.ensure_future(self._work(run, order, share, turn))
 
         def over(task: "asyncio.Task[None]") -> None:
+            if turn is not None:
+                turn.give_up()  # nobody took it if it was cancelled before its first picture began
             del self._runs[job.id]
             facts = {"state": run.job.state.value, "face": job.face}
             last = Event(name=FINISHED, job=job.id, at=0.0, facts=facts)
@@ -334,7 +350,7 @@ class Gateway:
             finally:
                 place.leave()
         except HeliographError as error:
-            return await self._late(run, order, picture, error)
+            return await self._late(run, order, picture, own(error, picture))
 
     async def _late(
         self, run: Run, order: Order, picture: str, error: HeliographError
@@ -344,12 +360,14 @@ class Gateway:
             return error
         if len(run.job.pictures) == 1 and not run.answer.done():
             run.answer.set_result(Answer(job=run.job, error=error))
+        maker = error.record_id or picture
+        source = "call" if maker == picture else "joined"
         try:
-            await self.client.landed(picture)
-            found = await self.made(picture)
-            return error if found is None else await self.client.deliver(found, order.plan, "call")
+            await self.client.landed(maker)
+            found = await self.made(maker)
+            return error if found is None else await self.client.deliver(found, order.plan, source)
         except HeliographError as failure:
-            return failure
+            return own(failure, picture)
 
     async def made(self, picture: str) -> Record | None:
         """The record of a picture, when it holds one."""
@@ -375,24 +393,10 @@ class Gateway:
         return found if unclear is None else [unclear]
 
     async def _end(self, run: Run, outcomes: Sequence[Result | HeliographError]) -> None:
-        results = tuple(o for o in outcomes if isinstance(o, Result))
-        errors = [o for o in outcomes if isinstance(o, HeliographError)]
-        error = worst_of(errors)
-        spent = sum(result.cost for result in results)
-        spent += sum(int(e.facts.get("cost_micro") or 0) for e in errors)
-        without = JobState.FAILED if error else JobState.CANCELLED
-        ended = moved(
-            run.job,
-            JobState.DONE if results else without,
-            datetime.now(UTC),
-            records=tuple(result.record.id for result in results),
-            sources=tuple(result.source for result in results),
-            cost=spent,
-            error=error.as_dict() if error else None,
-            keeps_key=bool(results) or (error is not None and is_final(error)),
-        )
+        end = end_of(run.job, outcomes)
+        results, error = end.results, end.error
         try:
-            await self._change(run, ended)
+            await self._change(run, end.job)
         except CallTaken as trouble:
             error, results = trouble, ()
         else:

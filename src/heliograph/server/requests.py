@@ -1,4 +1,5 @@
-"""What a job is written down as; a durable one with its request, its input images kept.
+"""What a job is written down as, and the one that a repeat stands for; a durable one with its
+request, its input images kept.
 
 Invariant: a document that is read again asks for the same picture: its fingerprint is equal.
 """
@@ -8,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,19 @@ from heliograph.jobs import Job, JobState
 from heliograph.library import Store
 from heliograph.material import keep_input, kept_key
 from heliograph.pipeline import Order
+from heliograph.ports import Jobs
 from heliograph.server.caller import Errand
 from heliograph.storage import request_from_document, request_to_document
 from heliograph.types import Given, Request
 
+JOIN_WITHIN = timedelta(minutes=15)  # an SDK's own retry belongs to a request that recent
 
-async def new_job(
-    errand: Errand, order: Order, state: JobState, store: Store, *, simulated: bool
-) -> Job:
+
+async def new_job(errand: Errand, order: Order, state: JobState, store: Store, *, mark: str) -> Job:
     """The job of an errand, not yet written.
+
+    Args:
+        mark: what `mark_of` gives for it.
 
     Raises:
         InvalidRequest: it cannot wait for another process.
@@ -44,7 +49,7 @@ async def new_job(
         face=errand.face,
         route=errand.route,
         state=state,
-        mark=_mark(errand, order, simulated=simulated),
+        mark=mark,
         pictures=(first, *(new_id() for _ in range(errand.count - 1))),
         prompt=order.plan.request.prompt,
         created=now,
@@ -59,11 +64,30 @@ async def new_job(
     )
 
 
-def _mark(errand: Errand, order: Order, *, simulated: bool) -> str:
+def mark_of(errand: Errand, order: Order, *, simulated: bool) -> str:
+    """The `Job.mark` of an errand; what it may cost is not part of it."""
     picture = fingerprint(order.plan, simulated=simulated)
     asked = [errand.route, picture, errand.count, dict(errand.shape)]
     text = json.dumps(asked, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def joins_since(errand: Errand, now: datetime) -> datetime | None:
+    """From when on a job may be that an SDK's repeat joins; None for what is no such repeat."""
+    implied = errand.retries and errand.key is None  # a key says by itself what is the same
+    return now - JOIN_WITHIN if implied else None
+
+
+async def standing(errand: Errand, mark: str, jobs: Jobs) -> Job | None:
+    """The job that an errand stands for already, by its idempotency key or as an SDK's repeat.
+
+    `Jobs.submit` alone decides; this tells before an errand is refused for want of what the job
+    that is there may have taken.
+    """
+    user, since = errand.caller.user.id, joins_since(errand, datetime.now(UTC))
+    if errand.key is not None:
+        return await jobs.holder(user, errand.key)
+    return None if since is None else await jobs.joinable(user, mark, since)
 
 
 async def keep_request(request: Request, shelf: Shelf) -> Mapping[str, Any]:

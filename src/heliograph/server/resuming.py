@@ -8,38 +8,41 @@ not sent is begun again, and only where nobody waited for it on a connection.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from heliograph.aftermath import come_to
+from heliograph.aftermath import doubt as doubt_of
 from heliograph.client import AsyncHeliograph
 from heliograph.errors import (
     CallTaken,
-    Charged,
     HeliographError,
-    OutcomeUnknown,
-    RecordNotFound,
 )
 from heliograph.jobs import Job, JobState, adopted, moved
-from heliograph.journal import OPEN, UNSENT, Stage
-from heliograph.keeping import failure_in
+from heliograph.journal import OPEN, Stage
 from heliograph.library import Store
+from heliograph.recovery import TROUBLE
 from heliograph.server.faults import is_final
-from heliograph.server.refusals import interrupted, unwritten
+from heliograph.server.refusals import interrupted
 from heliograph.server.requests import kept_request
 from heliograph.server.under_way import worst_of
-from heliograph.types import Outcome, Record, Request
+from heliograph.types import Plan, Record, Request
 
 LOG = logging.getLogger("heliograph.server")
 ORPHANS = 3.0  # seconds between looks for gateways that are gone
 UNENDED = timedelta(seconds=60)  # between looks for calls of ours that could not be ended
+SIDE_BY_SIDE = 8  # jobs that are written down anew at the same time
 MOST_OPEN = 1000  # of the calls looked at; the newest, and a gateway makes fewer at once
-PAID = (Stage.REFUSED, Stage.QUARANTINED)  # without a picture
-MOST_CALLS = 100  # of one picture
 
 
 class Taker(Protocol):
-    """What a gateway lends for this."""
+    """What a gateway lends for this.
+
+    Attributes:
+        taking: jobs that are being taken up.
+    """
+
+    taking: set[str]
 
     @property
     def store(self) -> Store: ...
@@ -62,12 +65,12 @@ async def look_for_orphans(gateway: Taker) -> None:
     what this one could not bring to its end.
     """
     async with asyncio.TaskGroup() as group:
-        group.create_task(_look_for_jobs(gateway))
+        group.create_task(_look_for_jobs(gateway, group))
         # a task of its own: an upstream that is asked for a submitted call may take its time
         group.create_task(_look_for_unended(gateway))
 
 
-async def _look_for_jobs(gateway: Taker) -> None:
+async def _look_for_jobs(gateway: Taker, group: asyncio.TaskGroup) -> None:
     """Each look asks whose jobs are open, not who has died since the last one: a gateway may come
     and go between two looks, and what could not be taken up at one is there at the next.
     """
@@ -76,10 +79,18 @@ async def _look_for_jobs(gateway: Taker) -> None:
         try:
             owners = await store.jobs.open_owners(store.lease.library)
             if owners - await asyncio.to_thread(store.lease.living):
-                await resume(gateway)
+                # whoever dies meanwhile must not wait for the slowest answer of this one
+                group.create_task(_resume_or_say(gateway))
         except (HeliographError, OSError) as error:
             LOG.warning("open jobs could not be looked up: %s", error)
         await asyncio.sleep(ORPHANS)
+
+
+async def _resume_or_say(gateway: Taker) -> None:
+    try:
+        await resume(gateway)
+    except (HeliographError, OSError) as error:
+        LOG.warning("open jobs could not be taken up: %s", error)
 
 
 async def _look_for_unended(gateway: Taker) -> None:
@@ -133,19 +144,41 @@ async def resume_own(gateway: Taker) -> None:
 
 
 async def _take_up_all(jobs: Sequence[Job], gateway: Taker) -> None:
-    orphans = [job for job in jobs if not gateway.works_on(job.id)]
-    if orphans:
-        # what their calls had brought by then, or bring when they are asked for, is theirs
-        await gateway.client.recover([picture for job in orphans for picture in job.pictures])
-    for job in orphans:
-        if gateway.works_on(job.id):
-            continue  # meanwhile
-        try:
-            await _take_up(job, gateway)
-        except CallTaken:
-            continue  # another process was quicker, or the job has moved on
-        except (HeliographError, OSError) as error:
-            LOG.warning("job %s could not be taken up: %s", job.id, error)
+    """Take up jobs side by side: none waits for what another one had submitted."""
+    orphans = [job for job in jobs if not gateway.works_on(job.id) and job.id not in gateway.taking]
+    if not orphans:
+        return
+    gateway.taking.update(job.id for job in orphans)
+    try:
+        # what their calls had brought by then is theirs
+        await gateway.client.recover(())
+        places = asyncio.Semaphore(SIDE_BY_SIDE)
+        async with asyncio.TaskGroup() as group:
+            for job in orphans:
+                group.create_task(_take_up_one(job, gateway, places))
+    finally:
+        gateway.taking.difference_update(job.id for job in orphans)
+
+
+async def _take_up_one(job: Job, gateway: Taker, places: asyncio.Semaphore) -> None:
+    try:
+        if await _is_asked_for(job, gateway.store):
+            await gateway.client.recover(job.pictures)
+        async with places:
+            if not gateway.works_on(job.id):  # meanwhile
+                await _take_up(job, gateway)
+    except CallTaken:
+        pass  # another process was quicker, or the job has moved on
+    except TROUBLE as error:
+        LOG.warning("job %s could not be taken up: %s", job.id, error)
+
+
+async def _is_asked_for(job: Job, store: Store) -> bool:
+    """Whether its upstream may still bring a picture."""
+    for picture in job.pictures:
+        if await store.journal.calls(job=picture, stages=[Stage.SENT], limit=1):
+            return True
+    return False
 
 
 async def _take_up(job: Job, gateway: Taker) -> None:
@@ -166,6 +199,7 @@ async def _take_up(job: Job, gateway: Taker) -> None:
             found = [error]
         else:
             return
+    found = await _held_against(mine, found, gateway)
     records = [each for each in found if isinstance(each, Record)]
     errors = [each or interrupted() for each in found if not isinstance(each, Record)]
     worst = worst_of(errors)
@@ -184,37 +218,45 @@ async def _take_up(job: Job, gateway: Taker) -> None:
     await gateway.tell(ended)
 
 
-async def _come_to(job: Job, picture: str, store: Store) -> Record | HeliographError | None:
-    """What one picture of a job has come to: its record, or why there is none that holds it.
+_CameTo = Record | HeliographError | None
 
-    Returns:
-        None when nothing of it was sent: only then it may be begun again.
-    """
+
+async def _held_against(job: Job, found: list[_CameTo], gateway: Taker) -> list[_CameTo]:
+    """What a job came to, with an error for each picture that whoever ordered it had refused."""
+    if job.request is None or not any(isinstance(each, Record) for each in found):
+        return found
     try:
-        record = await store.books.find(picture)
-    except RecordNotFound:
-        return await doubt(replace(job, pictures=(picture,)), store)
-    if record.result is not None:
-        return record
-    unclear = await doubt(replace(job, pictures=(picture,)), store)
-    if unclear is not None:
-        return unclear
-    # an answer without a picture, free ones included, or a doubt that a person has resolved since
-    return unwritten() if record.outcome is Outcome.UNKNOWN else failure_in(record)
+        request = await kept_request(job.request, gateway.store)
+        plan = (await gateway.client.order(request)).plan
+    except HeliographError as error:
+        LOG.warning("what job %s had ordered cannot be told any more: %s", job.id, error)
+        return found
+    return [await _delivered(each, plan, gateway) for each in found]
+
+
+async def _delivered(found: _CameTo, plan: Plan, gateway: Taker) -> _CameTo:
+    if not isinstance(found, Record):
+        return found
+    try:
+        await gateway.client.deliver(found, plan, "call")
+    except HeliographError as error:
+        return error
+    return found
+
+
+async def _come_to(job: Job, picture: str, store: Store) -> _CameTo:
+    """What one picture of a job has come to; None when it may be begun."""
+    found = await come_to(picture, store)
+    if isinstance(found, HeliographError):
+        found.facts["job"] = job.id
+    return found
 
 
 async def doubt(job: Job, store: Store) -> HeliographError | None:
     """Why a job that nobody works on was, or may have been, paid for without a picture."""
     for picture in job.pictures:
-        for call in await store.journal.calls(job=picture, limit=MOST_CALLS):
-            if call.stage in PAID and (kept := await store.books.find(picture)).cost:
-                return failure_in(kept)
-            if call.stage.is_doubtful or (call.stage.is_open and call.stage not in UNSENT):
-                return OutcomeUnknown(
-                    "The job was stopped while the upstream may have been at work.",
-                    remedy="It may have been charged; see `heliograph calls list`.",
-                    charged=Charged.UNKNOWN,
-                    record_id=picture,
-                    facts={"job": job.id, "may_have_cost_micro": call.reserved},
-                )
+        found = await doubt_of(picture, store)
+        if found is not None:
+            found.facts["job"] = job.id
+            return found
     return None

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from heliograph.errors import Charged, HeliographError
-from heliograph.jobs import Job
+from heliograph.errors import Charged, HeliographError, revived
+from heliograph.jobs import Job, JobState, moved
 from heliograph.pipeline import Order
 from heliograph.ports import Event
+from heliograph.server.faults import is_final
+from heliograph.server.refusals import replayed
 from heliograph.types import Result
 
 
@@ -36,7 +39,8 @@ class Run:
         """Stop it; once, because whoever asks again must not stop what writes its end down."""
         if self.task is not None and not self.cancelling:
             self.cancelling = True
-            self.task.cancel()
+            # after its first step: a task that is cancelled before that writes no end down at all
+            asyncio.get_running_loop().call_soon(self.task.cancel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,40 @@ class Answer:
     error: HeliographError | None = None
 
 
+def end_of(job: Job, outcomes: Sequence[Result | HeliographError]) -> Answer:
+    """How a job ends whose pictures came to this; nothing of it was sent when there are none."""
+    results = tuple(each for each in outcomes if isinstance(each, Result))
+    errors = [each for each in outcomes if isinstance(each, HeliographError)]
+    error = worst_of(errors)
+    spent = sum(result.cost for result in results)
+    spent += sum(int(each.facts.get("cost_micro") or 0) for each in errors)
+    without = JobState.FAILED if error else JobState.CANCELLED
+    ended = moved(
+        job,
+        JobState.DONE if results else without,
+        datetime.now(UTC),
+        records=tuple(result.record.id for result in results),
+        sources=tuple(result.source for result in results),
+        cost=spent,
+        error=error.as_dict() if error else None,
+        keeps_key=bool(results) or (error is not None and is_final(error)),
+    )
+    return Answer(job=ended, results=results, error=error)
+
+
+def own(error: HeliographError, picture: str) -> HeliographError:
+    """What a picture's failure is to its job; that of another one's call cost this one nothing.
+
+    Whether it was charged stays as it was said: nobody is told to ask again for what may be paid.
+    """
+    if error.record_id in (None, picture):
+        return error
+    mine = replayed(revived(error.as_dict()))  # those who wait for the same call share the error
+    mine.facts = {name: fact for name, fact in mine.facts.items() if name not in COSTS}
+    return mine
+
+
+COSTS = ("cost_micro", "may_have_cost_micro")
 GRAVITY = (Charged.NO, Charged.YES, Charged.UNKNOWN)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from heliograph.calls import Shelf
 from heliograph.errors import InvalidRequest, RecordNotFound, StorageError, WouldOverwrite
-from heliograph.placing import place
+from heliograph.placing import place, refuse_own
 from heliograph.repaint import DERIVED, is_protected, picture_of
 from heliograph.sessions.foreign import ID, KEY, wrong_document, wrong_record
 from heliograph.sessions.marks import cleaned
@@ -77,6 +77,7 @@ async def write_folder(
 
 def _prepare(folder: Path, *, force: bool) -> None:
     try:
+        refuse_own(folder / DOCUMENT)
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
         if taken and not (force and folder.is_dir()):
             raise WouldOverwrite(

@@ -22,6 +22,7 @@ from heliograph.ports import Card
 from heliograph.sessions.tree import SHOWN, moment
 
 KIND = "session"
+MOST = 1_000_000  # no session has as many versions
 TRIES = 20  # of a change that others keep overtaking
 
 Change = Callable[[dict[str, Any]], None]
@@ -69,14 +70,22 @@ def cleaned(marks: Mapping[str, Any], ids: Collection[str], now: datetime) -> di
     found = _plain_marks(marks)
     moved = moment(marks.get("moved"))
     if moved is not None and moved <= now:
-        places = {name: marks.get(name) for name in ("head", "tip")}
+        # without the last one a session would never go on from what comes after the move
+        places = {name: marks.get(name) for name in ("head", "tip", "last")}
         if all(isinstance(place, str) and place in ids for place in places.values()):
             found |= {**places, "moved": moved.isoformat()}
     nodes = marks.get("nodes")
     if isinstance(nodes, Mapping):
         said = {i: _plain_marks(n) for i, n in nodes.items() if i in ids and isinstance(n, Mapping)}
         found["nodes"] = {record_id: marks for record_id, marks in said.items() if marks}
+    numbers = marks.get("numbers")
+    if isinstance(numbers, Mapping):
+        found["numbers"] = {i: n for i, n in numbers.items() if i in ids and _is_number(n)}
     return {name: value for name, value in found.items() if value}
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 < value <= MOST
 
 
 def _plain_marks(marks: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class Sessions:
             RecordNotFound: there is no such session, version or picture.
             InvalidRequest: the picture or a setting cannot be used.
         """
+        for name, said, kinds in (("of", of, (str, Path, bytes)), ("session", session, (str,))):
+            if said is not None and not isinstance(said, kinds):
+                message = f"must be text{', or a file or its bytes' if name == 'of' else ''}."
+                raise InvalidRequest([Problem(field=name, value=repr(said), message=message)])
         key = options.get("idempotency_key")
         before = await self._asked_before(key)
         if before and session is not None:
@@ -303,12 +307,13 @@ class Sessions:
             named = [r.id for r in rows if cards.get(r.id, {}).get("name") == wanted]
             # without a name of its own it goes by what lists show, which several may share
             shown = [each.id for each in await self.list() if each.name == wanted]
-            found = named or shown or found
+            away = await self.list(deleted=True) if not (named or shown or found) else ()
+            found = named or shown or found or [each.id for each in away if each.name == wanted]
         if len(found) == 1:
             return found[0]
         raise RecordNotFound(
             f"{'Several sessions are' if found else 'No session is'} called {wanted[:SHOWN]!r}.",
-            remedy="`heliograph sessions list` shows them.",
+            remedy="`heliograph sessions list` shows them, and those removed with --removed.",
         )
 
     async def _rows(self, shelf: Shelf) -> Sequence[SessionRow]:

@@ -33,7 +33,7 @@ class MemoryJobs:
         expired = holder is not None and _is_past(holder.key_expires, self._clock())
         if holder is not None and not expired:
             return holder
-        joined = None if joins_since is None else self._joined(job, joins_since)
+        joined = None if joins_since is None else self._joined(job.user, job.mark, joins_since)
         if joined is not None:
             return joined
         if job.id in self._jobs:
@@ -48,11 +48,11 @@ class MemoryJobs:
         wanted = (user, key)
         return next((kept for kept in self._jobs.values() if (kept.user, kept.key) == wanted), None)
 
-    def _joined(self, job: Job, since: datetime) -> Job | None:
+    def _joined(self, user: str, mark: str, since: datetime) -> Job | None:
         found = [
             kept
             for kept in self._jobs.values()
-            if (kept.user, kept.mark) == (job.user, job.mark)
+            if (kept.user, kept.mark) == (user, mark)
             and kept.created >= since
             and not kept.may_be_called_again
         ]
@@ -73,6 +73,10 @@ class MemoryJobs:
     async def holder(self, user: str, key: str) -> Job | None:
         found = self._holder(user, key)
         return None if found is None or _is_past(found.key_expires, self._clock()) else found
+
+    async def joinable(self, user: str, mark: str, since: datetime) -> Job | None:
+        check_moment(since)
+        return self._joined(user, mark, since)
 
     async def jobs(
         self,

@@ -68,7 +68,7 @@ class SqlJobs:
         job = canonical_job(job)
         if joins_since is not None:
             check_moment(joins_since)
-        joinable = None if joins_since is None else _joinable(job, joins_since)
+        joinable = None if joins_since is None else _joinable(job.user, job.mark, joins_since)
         row, now = job_row(job), self._clock()
         adding: tuple[Any, ...] = (self._add, row)
         if joinable is not None:
@@ -124,6 +124,11 @@ class SqlJobs:
         found = await self._read(_holder(user, key, self._clock()))
         return found[0] if found else None
 
+    async def joinable(self, user: str, mark: str, since: datetime) -> Job | None:
+        check_moment(since)
+        found = await self._read(_joinable(user, mark, since))
+        return found[0] if found else None
+
     async def jobs(
         self,
         *,
@@ -162,13 +167,13 @@ class SqlJobs:
         return await self._database.read(lambda connection: _load(connection, wanted, values))
 
 
-def _joinable(job: Job, since: datetime) -> Select[Any]:
+def _joinable(user: str, mark: str, since: datetime) -> Select[Any]:
     """The newest job that a submission may join."""
     return (
         select(jobs)
         .where(
-            jobs.c.user_id == job.user,
-            jobs.c.mark == job.mark,
+            jobs.c.user_id == user,
+            jobs.c.mark == mark,
             jobs.c.created >= since,
             jobs.c.state != JobState.CANCELLED.value,
             # the failures that `Job.may_be_called_again` names

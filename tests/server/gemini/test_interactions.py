@@ -28,7 +28,7 @@ from tests.server.gemini.conftest import (
 )
 from tests.server.waiting import until, wait_until
 
-from heliograph.server.faults import Fault
+from heliograph.server.faults import Busy, Fault
 from heliograph.server.gemini.interactions.left import MOST, Left
 from heliograph.server.gemini.interactions.reading import read_wish
 
@@ -322,6 +322,23 @@ async def test_those_who_left_are_remembered_for_some_time_only() -> None:
     assert left.taken(("ben", "1")) is None
     assert left.taken(("anna", "1")) == "s1"
     assert left.taken(("anna", "1")) is None
+
+
+async def test_who_left_is_forgotten_only_by_a_repeat_that_joined_something() -> None:
+    left, key = Left(), ("anna", "1")
+    left.note(key, None)
+    refused, ended = Busy("Not now."), Busy("It came to nothing.", facts={"job": "j"})
+    for error, after in ((refused, ""), (ended, None), (refused, None)):
+        again = left.taken(key)
+        with pytest.raises(Busy), left.joining(key, again):
+            raise error
+        assert left.taken(key) == after
+        if after is not None:
+            left.note(key, after)
+    left.note(key, "s")
+    with left.joining(key, left.taken(key)):
+        pass
+    assert left.taken(key) is None
 
 
 # ---------------------------------------------------------------- plain HTTP

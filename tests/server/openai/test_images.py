@@ -238,8 +238,9 @@ async def test_a_late_failure_of_a_stream_is_an_error_event(sdk: AsyncOpenAI) ->
 # ---------------------------------------------------------------- edits
 
 
-async def test_an_edit_with_a_mask(place: Place, sdk: AsyncOpenAI) -> None:
-    transparent = Image.new("RGBA", (1024, 1024), (0, 0, 0, 255))
+@pytest.mark.parametrize("colour", ["black", "white"])
+async def test_an_edit_with_a_mask(place: Place, sdk: AsyncOpenAI, colour: str) -> None:
+    transparent = Image.new("RGBA", (1024, 1024), colour)
     transparent.paste((0, 0, 0, 0), (300, 300, 700, 700))
     mask = io.BytesIO()
     transparent.save(mask, "PNG")

@@ -1,6 +1,7 @@
 """A job is cancelled at the worst moment: its money is given back, or its picture is kept."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,12 @@ from heliograph.ledger import default_scopes, reserve_line
 from heliograph.ports import Jobs
 from heliograph.server import resuming
 from heliograph.server.admission import Admission
+from heliograph.server.caller import Caller, Errand
+from heliograph.server.faults import Busy
 from heliograph.server.refusals import TooLate
 from heliograph.server.requests import keep_request
 from heliograph.storage import plan_to_document
+from heliograph.types import Request
 
 
 async def ticks() -> None:
@@ -284,3 +288,32 @@ async def test_a_job_that_was_paid_for_without_a_picture_is_not_begun_again(
     assert job.error["charged"] == "yes"
     assert job.cost == sum(line["billed_micro"] for line in await house.bill()) > 0
     assert len(await house.bill()) == 1
+
+
+@pytest.mark.parametrize("ticks", range(4))
+async def test_a_job_that_has_only_just_begun_is_cancelled_with_its_place(
+    house: House, ticks: int
+) -> None:
+    gateway, user = house.gateway, house.users["anna"]
+    (key,) = await gateway.accounts.keys(user.id)
+    errand = Errand(
+        caller=Caller(user=user, key=key, address="here", request_id="r"),
+        face="native",
+        route="POST /jobs",
+        request=Request(prompt="A fox", size="1K", model="gemini-3-pro-image"),
+        durable=True,
+    )
+    asking = asyncio.ensure_future(gateway.submit(errand))
+    while not gateway._runs:  # noqa: ASYNC110 - the very turn of the loop matters
+        await asyncio.sleep(0)
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    (run,) = gateway._runs.values()
+    cancelled = await gateway.cancel(run.job)
+    assert cancelled.state is JobState.CANCELLED
+    with contextlib.suppress(Busy):  # its submission may be told so
+        await asking
+    await until(lambda: not gateway._runs)
+    assert gateway.admission.under_way == 0
+    assert [b for b in await gateway.client.balances() if b.reserved or b.held] == []
+    assert await house.bill() == []

@@ -4,8 +4,9 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from tests.server.holding import Held
-from tests.server.waiting import until
+from tests.server.waiting import HANG, until
 from tests.server.whole.conftest import House
 
 from heliograph.accounts import Limits
@@ -121,3 +122,54 @@ async def test_whoever_is_refused_for_want_of_a_place_leaves_no_job(
     assert Counter(status for status, _, _ in found) == {200: 3, 429: 9}
     jobs = await house.gateway.jobs.jobs(limit=100)
     assert [job.state for job in jobs] == [JobState.DONE] * 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "charged"),
+    [
+        ("A fox [[fault:image:1K]]", "size_mismatch", "no"),
+        # as the call itself says it: nobody is told to ask again
+        ("A fox [[fault:text-refusal]]", "no_image", "yes"),
+        ("A fox [[fault:image:cut]]", "corrupt_image", "yes"),
+    ],
+)
+async def test_a_call_that_two_jobs_share_costs_one_of_them(
+    house: House, held: Held, prompt: str, code: str, charged: str
+) -> None:
+    asked = {"prompt": prompt, "size": "2K", "seed": 7, "strict": True}
+    held.hold()
+    status, told, _ = await house.call("anna", "POST", "/api/v1/jobs", json=asked)
+    assert status == 202, told
+    await house.arrived()
+    # nothing is set aside for this one, so that it is told of at its end
+    joining = asyncio.ensure_future(house.call("anna", "POST", "/api/v1/jobs", json=asked))
+    (flight,) = house.gateway.client._flights._all
+    await until(lambda: flight.riders == 2)
+    held.release()
+    jobs = [told["id"], (await joining)[1]["id"]]
+    first, second = [await house.gateway.wait(job, HANG) for job in jobs]
+    (line,) = await house.bill()
+    assert first.cost == line["billed_micro"] > 0
+    assert second.cost == 0
+    assert first.error is not None
+    assert second.error is not None
+    assert first.error["code"] == second.error["code"] == code
+    assert (first.error["charged"], second.error["charged"]) == ("yes", charged)
+    assert second.error["facts"]["replayed"] is True
+    assert "replayed" not in first.error["facts"]
+    assert await house.ours() == line["billed_micro"]
+
+
+async def test_pictures_of_one_job_that_share_a_call_cost_it_once(house: House, held: Held) -> None:
+    asked = {"prompt": "A fox [[fault:text-refusal]]", "size": "1K", "seed": 7, "count": 2}
+    held.hold()
+    status, told, _ = await house.call("anna", "POST", "/api/v1/jobs", json=asked)
+    assert status == 202, told
+    await house.arrived()
+    (flight,) = house.gateway.client._flights._all
+    await until(lambda: flight.riders == 2)
+    held.release()
+    job = await house.gateway.wait(told["id"], HANG)
+    assert job.state is JobState.FAILED
+    (line,) = await house.bill()
+    assert job.cost == line["billed_micro"] > 0

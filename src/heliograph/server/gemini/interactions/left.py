@@ -8,12 +8,13 @@ by this process alone, so an idempotency key is the surer way.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import Request
 
-from heliograph.server.gateway import JOIN_WITHIN
+from heliograph.errors import HeliographError
+from heliograph.server.requests import JOIN_WITHIN
 
 MOST = 1000  # that are remembered
 Key = tuple[str, str]  # id of a user, digest of a body
@@ -62,3 +63,17 @@ class Left:
         session, at = self._found.pop(key, (None, 0.0))
         is_recent = time.monotonic() - at < JOIN_WITHIN.total_seconds()
         return session if is_recent else None
+
+    @contextmanager
+    def joining(self, key: Key, session: str | None) -> Iterator[None]:
+        """Remember such a request again when its repeat is refused before it has joined a job.
+
+        Args:
+            session: what `taken` gave for it; None: there is nothing to remember.
+        """
+        try:
+            yield
+        except HeliographError as error:
+            if session is not None and "job" not in error.facts:
+                self.note(key, session)
+            raise

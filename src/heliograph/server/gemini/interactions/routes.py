@@ -62,7 +62,12 @@ class _Call:
     wish: Wish
     wanted: Wanted
     digest: str  # of the body as it was understood, for a client that left and asks again
-    rejoins: bool  # it asks again
+    again: str | None  # what `Left.taken` gave for it: not None where it asks again
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """What it is remembered by when its client leaves."""
+        return self.caller.user.id, self.digest
 
     @property
     def route(self) -> str:
@@ -113,18 +118,19 @@ class Interactions:
         """Whether the client leaves; one with an idempotency key is known again by that."""
         if manner(call.request.headers).key is not None:
             return nullcontext()
-        key = (call.caller.user.id, call.digest)
-        return self._left.watching(call.request, key, call.wanted.session)
+        return self._left.watching(call.request, call.asked, call.wanted.session)
 
     async def _perform(self, call: _Call) -> Done:
-        done = await self._gateway.perform(self._errand(call))
+        with self._left.joining(call.asked, call.again):
+            done = await self._gateway.perform(self._errand(call))
         if not call.wish.store:
             await self._put_away(done.job)
         return done
 
     async def _submit(self, call: _Call, files: ExitStack) -> Response:
         began = datetime.now(UTC)
-        job = await self._gateway.submit(self._errand(call))
+        with self._left.joining(call.asked, call.again):
+            job = await self._gateway.submit(self._errand(call))
         # its pictures are read until it is over
         self._errands.begin(self._gateway.wait(job.id), files.pop_all())
         headers = {"x-heliograph-job": job.id}
@@ -141,7 +147,7 @@ class Interactions:
             route=call.route,
             request=call.wanted,
             key=asked.key,
-            retries=max(asked.retries, int(call.rejoins)),
+            retries=max(asked.retries, int(call.again is not None)),
             # nobody waits for it on the connection, so one that is under way is answered as it is
             wait=0.0 if is_durable and asked.wait is None else asked.wait,
             durable=is_durable,
@@ -199,7 +205,7 @@ class Interactions:
             wish=wish,
             wanted=wanted,
             digest=digest,
-            rejoins=again is not None,
+            again=again,
         )
 
     def _understood(self, request: Request, incoming: Incoming, wish: Wish) -> Wanted:
