@@ -20,7 +20,7 @@ from tests.chaos.books import (
 
 from heliograph.chaos.evidence import Ended, Evidence, Interrupted
 from heliograph.chaos.invariants import RULES, after_a_kill, queue_sets, violations
-from heliograph.chaos.labour import unknown_share
+from heliograph.chaos.labour import UnknownShare, unknown_share
 from heliograph.chaos.matching import match
 from heliograph.chaos.row import KEPT
 from heliograph.journal import Stage
@@ -260,6 +260,17 @@ def test_flagging_everything_as_unknown_does_not_pass() -> None:
         replace(c, stage=Stage.SETTLED) if n % 3 else c for n, c in enumerate(calls, start=1)
     )
     assert unknown_share(replace(seen, ours=replace(seen.ours, calls=few))).complaints() == []
+
+
+def test_where_every_call_is_interrupted_only_chance_is_forgiven() -> None:
+    # 250 calls on a machine too slow to end one before the next kill: three deviations are 8.8 %
+    slow = UnknownShare(calls=250, interrupted=248, unknown=179, time=676)
+    assert slow.complaints() == []
+    assert len(replace(slow, unknown=200).complaints()) == 2
+    # where most calls end in peace, so much can be no chance
+    quick = UnknownShare(calls=2500, interrupted=248, unknown=248, time=60)
+    assert len(quick.complaints()) == 2
+    assert quick.chance_of_all == quick.chance // 10
 
 
 def test_an_ended_job_names_its_prompt() -> None:
