@@ -125,6 +125,7 @@ def test_an_error_keeps_its_exit_code_when_nobody_reads_it(
     assert b"BrokenPipe" not in (done.stderr or b"")
 
 
+# macOS has no such device, and a full disk of one's own needs the rights to mount one
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_an_error_keeps_its_exit_code_when_the_disk_is_full() -> None:
     with Path("/dev/full").open("wb") as full:

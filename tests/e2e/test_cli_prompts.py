@@ -263,7 +263,6 @@ def test_a_prompt_file_has_a_bounded_length(run: Run) -> None:
     assert found["prompt"] == "A fox\nin snow"
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero")
 def test_a_prompt_file_without_end_is_not_read_whole() -> None:
     words = f"{HELIOGRAPH} estimate --prompt-file /dev/zero --json"
     done = subprocess.run(

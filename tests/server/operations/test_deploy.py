@@ -83,6 +83,8 @@ def test_the_settings_file_of_the_unit_may_be_missing(monkeypatch: pytest.Monkey
     assert str(config_file()) in text
 
 
+# macOS and most containers have no systemd, and no package brings it; what a text alone can tell
+# of the unit is tested above, everywhere
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 def test_systemd_itself_has_nothing_against_the_unit(tmp_path: Path) -> None:
     text = (DEPLOY / "heliograph.service").read_text()
